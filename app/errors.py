@@ -1,0 +1,153 @@
+"""Every error a caller may see, as a tree; `app.api.problems` writes it as RFC 9457 problem details.
+
+    AppError
+    ├── BadRequest            400  not JSON
+    ├── NotFound              404  no such agent, run, session, or not the caller's
+    ├── SessionBusy           409  the session has a run going on          (Retry-After)
+    ├── SessionConflict       409  the session is another agent's
+    ├── StateConflict         409  the saved state no longer fits the agent
+    ├── EventsGone            410  the events asked for are no longer kept
+    ├── BodyTooLarge          413
+    ├── UnsupportedMediaType  415
+    ├── InvalidInput          422  fields wrong (`errors` lists each)
+    ├── RunFailed             500  the agent's own code failed
+    ├── ProviderFailed        502  the model provider failed; `detail` says which kind
+    ├── Unavailable           503  at capacity or shutting down            (Retry-After)
+    ├── AgentInvalid          503  the agent's file does not load
+    ├── ModelUnavailable      503  no model, or its key is missing
+    ├── RunLost               503  the process that had the run died
+    └── RunTimeout            504  the run's deadline passed
+
+`detail` is written for the caller: no secret, no path, no foreign exception's text.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+
+class AppError(Exception):
+    """An error with an HTTP status. `kind` names it for ever: `type` is `urn:waggle:problem:{kind}`."""
+
+    status: ClassVar[int] = 500
+    title: ClassVar[str] = "Internal error"
+    kind: ClassVar[str] = "internal"
+
+    def __init__(
+        self,
+        detail: str,
+        *,
+        retry_after_s: int | None = None,
+        errors: Sequence[Mapping[str, Any]] | None = None,
+    ) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.retry_after_s = retry_after_s
+        self.errors = errors
+
+    def problem(self, **members: Any) -> dict[str, Any]:
+        """The RFC 9457 object; `members` are its extension members (`run_id`, `trace_id`), None left out."""
+        problem: dict[str, Any] = {
+            "type": f"urn:waggle:problem:{self.kind}",
+            "title": self.title,
+            "status": self.status,
+            "detail": self.detail,
+        }
+        if self.errors is not None:
+            problem["errors"] = list(self.errors)
+        return problem | {key: value for key, value in members.items() if value is not None}
+
+
+class BadRequest(AppError):
+    """The body is not JSON."""
+
+    status, title, kind = 400, "Bad request", "bad-request"
+
+
+class NotFound(AppError):
+    """It does not exist, or not for this caller: the two look alike on purpose."""
+
+    status, title, kind = 404, "Not found", "not-found"
+
+
+class SessionBusy(AppError):
+    """The session has a run going on."""
+
+    status, title, kind = 409, "Session busy", "session-busy"
+
+
+class SessionConflict(AppError):
+    """The session belongs to another agent."""
+
+    status, title, kind = 409, "Session of another agent", "session-conflict"
+
+
+class StateConflict(AppError):
+    """The saved state no longer fits the agent."""
+
+    status, title, kind = 409, "Saved state does not fit", "state-conflict"
+
+
+class EventsGone(AppError):
+    """The events asked for are no longer kept."""
+
+    status, title, kind = 410, "Events gone", "events-gone"
+
+
+class BodyTooLarge(AppError):
+    """The request body exceeds MAX_BODY_BYTES."""
+
+    status, title, kind = 413, "Body too large", "body-too-large"
+
+
+class UnsupportedMediaType(AppError):
+    """The request body is not application/json."""
+
+    status, title, kind = 415, "Unsupported media type", "unsupported-media-type"
+
+
+class InvalidInput(AppError):
+    """Fields are missing, unknown or of the wrong type."""
+
+    status, title, kind = 422, "Invalid input", "invalid-input"
+
+
+class RunFailed(AppError):
+    """The agent, one of its tools or the service failed in the middle of a run."""
+
+    status, title, kind = 500, "Run failed", "run-failed"
+
+
+class ProviderFailed(AppError):
+    """The model provider answered with an error, or not at all."""
+
+    status, title, kind = 502, "Model provider failed", "provider-failed"
+
+
+class Unavailable(AppError):
+    """At capacity, or shutting down: the same request may succeed later."""
+
+    status, title, kind = 503, "Unavailable", "unavailable"
+
+
+class AgentInvalid(AppError):
+    """The agent's file or factory does not load; `GET /agents` says why."""
+
+    status, title, kind = 503, "Agent invalid", "agent-invalid"
+
+
+class ModelUnavailable(AppError):
+    """There is no model to call: nothing installed, or a key is missing."""
+
+    status, title, kind = 503, "Model unavailable", "model-unavailable"
+
+
+class RunLost(AppError):
+    """The process that executed the run is gone."""
+
+    status, title, kind = 503, "Run lost", "run-lost"
+
+
+class RunTimeout(AppError):
+    """The run did not end within its deadline."""
+
+    status, title, kind = 504, "Run timed out", "run-timeout"

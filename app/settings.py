@@ -1,0 +1,148 @@
+"""The only reader of the environment. Every setting is in `.env.example`, which a test compares with this class."""
+
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import AliasChoices, Field, SecretStr, field_validator, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """Immutable; read once, from the environment and `.env`, and handed down by `create_app`.
+
+    An empty variable counts as unset, so that `docker-compose.yml` can pass each one on.
+    """
+
+    model_config = SettingsConfigDict(
+        env_file=".env", env_ignore_empty=True, extra="ignore", frozen=True, use_attribute_docstrings=True
+    )
+
+    host: str = "127.0.0.1"
+    """The address to listen on. Anything but loopback needs AUTH=none, since nobody is asked for credentials."""
+    port: int = Field(8000, ge=0, le=65535)
+    """The port to listen on; 0 takes a free one."""
+    auth: Literal["loopback", "none"] = "loopback"
+    """`loopback`: serve this machine only. `none`: serve anybody who can reach HOST, without credentials."""
+    cors_origins: Annotated[tuple[str, ...], NoDecode] = ()
+    """Origins whose pages may call the service, separated by commas; `*` is any."""
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    """The least severe level that is logged."""
+
+    agents_dir: Path = Path("agents")
+    """The folder whose *.py, *.json, *.yaml and *.yml files are served as agents; it may be missing."""
+
+    model: str | None = None
+    """The model of agents that name none, `provider:name`, with provider one of local, openai, azure, anthropic,
+    ollama, gemini, replay. Unset: the first provider with a key below, else the embedded model."""
+    model_base_url: str | None = None
+    """Where MODEL's provider is reached, instead of its own address: with `openai`, any OpenAI-compatible server."""
+    model_api_key: SecretStr | None = None
+    """The key for MODEL's provider, instead of the provider's own variable."""
+    model_timeout_s: float = Field(60, gt=0)
+    """Seconds a model may be silent before the call fails."""
+    model_max_retries: int = Field(2, ge=0, le=10)
+    """How often a model call that failed before its first byte is tried again."""
+    model_path: Path | None = None
+    """A GGUF file to run as the embedded model, instead of the one that `[local]` installs."""
+    model_cache_dir: Path = Path("~/.cache/waggle/models")
+    """Where the embedded model's weights are put together."""
+    local_threads: int | None = Field(None, ge=1)
+    """Threads of the embedded model; unset: one per core, at most 8."""
+    local_slots: int = Field(2, ge=1, le=16)
+    """How many answers the embedded model writes at once; each slot takes memory."""
+    local_context_tokens: int = Field(4096, ge=512)
+    """Tokens that the embedded model keeps of one conversation."""
+    openai_api_key: SecretStr | None = None
+    """OpenAI's key."""
+    azure_openai_api_key: SecretStr | None = None
+    """Azure OpenAI's key."""
+    azure_openai_endpoint: str | None = None
+    """Azure OpenAI's endpoint, https://….openai.azure.com."""
+    azure_openai_api_version: str = "2024-10-21"
+    """Azure OpenAI's API version."""
+    anthropic_api_key: SecretStr | None = None
+    """Anthropic's key."""
+    gemini_api_key: SecretStr | None = Field(
+        None, validation_alias=AliasChoices("gemini_api_key", "google_api_key")
+    )
+    """Google Gemini's key; GOOGLE_API_KEY is read too."""
+    ollama_host: str | None = None
+    """Where Ollama listens; unset: http://127.0.0.1:11434."""
+
+    data_dir: Path = Path("data")
+    """The folder of the SQLite database."""
+    database_url: str | None = None
+    """`postgresql://user:password@host/database`; unset: SQLite in DATA_DIR."""
+    lease_s: float = Field(30, ge=1)
+    """Seconds after which a run counts as lost when its process no longer says that it lives."""
+
+    run_timeout_s: float = Field(120, gt=0)
+    """The deadline of a run in seconds; a request's `timeout_s` may only shorten it."""
+    disconnect_grace_s: float = Field(5, ge=0)
+    """Seconds a run that nobody watches goes on, before it is cancelled."""
+    cancel_timeout_s: float = Field(5, gt=0)
+    """Seconds within which a cancelled run must have stopped; after that it is abandoned."""
+    max_concurrent_runs: int = Field(200, ge=1)
+    """Runs at once in this process; more are answered 503."""
+    max_body_bytes: int = Field(4 * 2**20, ge=1024)
+    """The largest request body, in bytes."""
+    max_run_events: int = Field(20_000, ge=100)
+    """Events kept of one run; a viewer that is further behind is dropped."""
+    shutdown_timeout_s: float = Field(5, gt=0)
+    """Seconds that cancelled runs, and then the trace backends, get at the end."""
+
+    hh_api_key: SecretStr | None = None
+    """HoneyHive's key: set, traces go there; unset, nothing does."""
+    hh_api_url: str = "https://api.honeyhive.ai"
+    """HoneyHive's address."""
+    hh_source: str = "dev"
+    """What HoneyHive shows as the source: dev, staging, production."""
+    otel_service_name: str = "waggle"
+    """The service's name in traces."""
+    otel_exporter_otlp_endpoint: str | None = None
+    """An OpenTelemetry collector (OTLP over HTTP): set, traces go to {endpoint}/v1/traces."""
+    otel_exporter_otlp_traces_endpoint: str | None = None
+    """The same, whole: nothing is appended."""
+    otel_exporter_otlp_headers: SecretStr | None = None
+    """Headers for the collector, `name=value,…`, percent-encoded."""
+    otel_exporter_otlp_traces_headers: SecretStr | None = None
+    """The same for traces alone."""
+    otel_exporter_otlp_timeout: float = Field(10, gt=0)
+    """Seconds the collector has to answer a batch."""
+    trace_store_runs: int = Field(200, ge=0)
+    """How many runs' traces are kept in memory for GET /runs/{id}/trace; 0 keeps none."""
+    llm_spans: Literal["waggle", "openinference"] = "waggle"
+    """Who makes the spans of agents' model calls: this service, uniformly, or the SDKs' instrumentors."""
+    autogen_runtime_spans: bool = False
+    """Keep the message-passing spans of AutoGen's runtime, some dozens a team run."""
+
+    @field_validator("cors_origins", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        if isinstance(value, str):
+            return tuple(part.strip() for part in value.split(",") if part.strip())
+        return value
+
+    @field_validator("model_cache_dir", mode="after")
+    @classmethod
+    def _expand(cls, value: Path) -> Path:
+        return value.expanduser()
+
+    @model_validator(mode="after")
+    def _closed_by_default(self) -> Self:
+        if self.auth == "loopback" and not _is_loopback(self.host):
+            raise ValueError(
+                f"HOST={self.host} would serve everybody who can reach it, and no credentials are asked for: "
+                "listen on 127.0.0.1 (behind a proxy that asks), or set AUTH=none to accept that"
+            )
+        return self
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False

@@ -1,0 +1,102 @@
+# Everything is set up in .venv, from Python and the package registry alone. GNU make 3.81 or newer.
+
+UV_VERSION := 0.13.9
+VENV := .venv
+BIN := $(VENV)/bin
+LOCKED := pyproject.toml uv.lock
+
+# Pytest's processes: one per core, at most four; 0 is none but pytest itself.
+WORKERS ?= $(shell cores=`getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2`; [ $$cores -lt 4 ] || cores=4; echo $$cores)
+PYTEST_ARGS ?=
+
+# Versions and hashes are those of uv.lock; --inexact leaves what another target installed.
+SYNC := UV_PROJECT_ENVIRONMENT=$(VENV) UV_PYTHON_DOWNLOADS=never $(BIN)/uv sync --locked --inexact --python $(BIN)/python
+
+.DEFAULT_GOAL := help
+.PHONY: help install run test check format clean
+
+help:
+	@echo "make run      serve the agents on http://127.0.0.1:8000"
+	@echo "make install  set up what run needs, and no more"
+	@echo "make test     run the tests; PYTEST_ARGS='-k stream' and WORKERS=0 are passed on"
+	@echo "make check    formatting, lint, types, imports"
+	@echo "make format   format, and fix what can be fixed by itself"
+	@echo "make clean    remove .venv and caches; data/ stays"
+
+# The embedded model is a large download, so it is left out where another one is configured.
+install: $(VENV)/.service
+	@$(BIN)/python -c "$$WHICH_MODEL"; case $$? in \
+	  0) $(MAKE) --no-print-directory $(VENV)/.local;; \
+	  3) echo "A model is configured, so the embedded one is not installed.";; \
+	esac
+
+run: install
+	@exec $(BIN)/python -m app
+
+test: $(VENV)/.dev
+	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile $(PYTEST_ARGS)
+
+check: $(VENV)/.dev
+	$(BIN)/ruff format --check
+	$(BIN)/ruff check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(VENV)/.dev
+	$(BIN)/ruff format
+	$(BIN)/ruff check --fix
+
+clean:
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache dist
+	find app tests -name __pycache__ -prune -exec rm -rf {} +
+
+# Stamps: each is as new as the lock that it was installed from.
+
+$(VENV)/.service: $(VENV)/.uv-$(UV_VERSION) $(LOCKED)
+	$(SYNC) --no-dev
+	@touch $@
+
+$(VENV)/.local: $(VENV)/.uv-$(UV_VERSION) $(LOCKED)
+	@echo "Installing the embedded model: about 1.1 GB, once."
+	$(SYNC) --no-dev --extra local
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.uv-$(UV_VERSION) $(LOCKED)
+	$(SYNC)
+	@touch $@
+
+$(VENV)/.uv-$(UV_VERSION):
+	@$(BIN)/python -c "$$PYTHON_FITS" 2>/dev/null || { \
+	  for python in $(PYTHON) python3.11 python3.12 python3.13 python3 python; do \
+	    $$python -c "$$PYTHON_FITS" 2>/dev/null && break; python=; \
+	  done; \
+	  if [ -z "$$python" ]; then \
+	    echo "Python 3.11, 3.12 or 3.13 is needed and none was found; PYTHON=/path/to/python names one." >&2; exit 1; \
+	  fi; \
+	  $$python -m venv --clear $(VENV) || { \
+	    rm -rf $(VENV); \
+	    echo "$$python cannot make virtual environments; on Debian and Ubuntu: apt install python3-venv" >&2; exit 1; \
+	  }; \
+	}
+	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(BIN)/python -m ensurepip
+	$(BIN)/python -m pip install --disable-pip-version-check --quiet uv==$(UV_VERSION)
+	@touch $@
+
+define PYTHON_FITS
+import sys
+sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))
+endef
+export PYTHON_FITS
+
+# 0: the embedded model, 3: another one, 1: the settings are wrong, which the service itself says better.
+define WHICH_MODEL
+import sys
+from app.settings import Settings
+try:
+    s = Settings()
+except ValueError:
+    sys.exit(1)
+keys = s.openai_api_key, s.azure_openai_api_key, s.anthropic_api_key, s.gemini_api_key
+sys.exit(0 if (s.model.startswith('local') if s.model else not any(keys)) else 3)
+endef
+export WHICH_MODEL

@@ -26,7 +26,7 @@ help:
 # The embedded model is a large download, so it is left out where another one is configured.
 install: $(VENV)/.service
 	@$(BIN)/python -c "$$WHICH_MODEL"; case $$? in \
-	  0) $(MAKE) --no-print-directory $(VENV)/.local;; \
+	  0) $(MAKE) -s $(VENV)/.local;; \
 	  3) echo "A model is configured, so the embedded one is not installed.";; \
 	esac
 

@@ -1,0 +1,1 @@
+"""HTTP: one module per resource. Knows FastAPI; decides nothing that `app.runs` could decide."""

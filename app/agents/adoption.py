@@ -1,0 +1,83 @@
+"""What a recipe made, walked through: its model clients observed, its resources owned.
+
+Users build agents as AutoGen's documentation shows, with clients and workbenches of their own. Nothing of theirs
+has to change for their calls to be traced and their resources to be closed.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterator
+from contextlib import AsyncExitStack
+from typing import Any
+
+from autogen_agentchat.base import ChatAgent, Team
+from autogen_core.memory import Memory
+from autogen_core.model_context import ChatCompletionContext
+from autogen_core.models import ChatCompletionClient
+from autogen_core.tools import BaseTool, Workbench
+
+from app.agents.observed import ObservedClient
+
+CLOSE_TIMEOUT_S = 5
+_PARTS = (ChatAgent, Team, Workbench, BaseTool, Memory, ChatCompletionContext)
+
+_PROVIDERS = {
+    "OpenAIChatCompletionClient": "openai",
+    "AzureOpenAIChatCompletionClient": "azure.ai.openai",
+    "AnthropicChatCompletionClient": "anthropic",
+    "AnthropicBedrockChatCompletionClient": "aws.bedrock",
+    "OllamaChatCompletionClient": "ollama",
+    "AzureAIChatCompletionClient": "azure.ai.inference",
+    "ReplayChatCompletionClient": "replay",
+}
+"""`gen_ai.provider.name` of AutoGen's clients; another's class name stands for itself."""
+
+
+async def adopt(agent: ChatAgent | Team, stack: AsyncExitStack, *, spans: bool) -> None:
+    """Observe the model clients in it, start its workbenches, and have all of it closed with `stack`."""
+    for part in parts_of(agent):
+        for name, value in vars(part).items():
+            if isinstance(value, ChatCompletionClient) and not isinstance(value, ObservedClient):
+                setattr(part, name, observed(value, spans=spans))
+        match part:
+            case Workbench() if getattr(part, "_actor", None) is None:  # an MCP workbench not started yet
+                await stack.enter_async_context(part)
+            case ChatAgent() | Memory():
+                stack.push_async_callback(_closed, part.close)
+            case _:
+                pass
+
+
+def observed(client: ChatCompletionClient, *, spans: bool) -> ObservedClient:
+    """A client that a user made, with the names its spans need."""
+    kind = type(client).__name__
+    arguments: dict[str, Any] = getattr(client, "_create_args", {})
+    model = str(arguments.get("model", kind))
+    provider = _PROVIDERS.get(kind, kind)
+    if provider == "openai" and model.startswith("gemini-"):
+        provider = "gcp.gemini"
+    return ObservedClient(client, provider, model, spans=spans)
+
+
+def parts_of(agent: ChatAgent | Team) -> Iterator[Any]:
+    """The agent and, through AutoGen's own attributes, everything of AutoGen's that it is made of, once each."""
+    seen: set[int] = set()
+    todo: list[Any] = [agent]
+    while todo:
+        part = todo.pop()
+        if id(part) in seen:
+            continue
+        seen.add(id(part))
+        yield part
+        for value in vars(part).values():
+            values = value if isinstance(value, list | tuple) else value.values() if isinstance(value, dict) else (value,)
+            todo += [item for item in values if isinstance(item, _PARTS)]
+
+
+def participants_of(agent: ChatAgent | Team) -> list[ChatAgent | Team]:
+    """A team's members; none of an agent. AutoGen keeps them private."""
+    return list(getattr(agent, "_participants", ())) if isinstance(agent, Team) else []
+
+
+async def _closed(close: Callable[[], Any]) -> None:
+    async with asyncio.timeout(CLOSE_TIMEOUT_S):
+        await close()

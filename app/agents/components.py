@@ -1,0 +1,167 @@
+"""Agents and teams as AutoGen Studio exports them, in JSON or YAML.
+
+AutoGen's loader imports whatever class a component names, and a FunctionTool in it runs its source. So components
+come from the operator's AGENTS_DIR only, never from a request, and name only what `ALLOWED` lists. Their model
+clients are shared: each is built once, and every agent that is loaded gets the same.
+"""
+
+from collections.abc import Callable, Iterator
+from contextvars import ContextVar
+from typing import Any, Self
+
+import orjson
+from autogen_agentchat.base import ChatAgent, Team
+from autogen_core import ComponentLoader, ComponentModel
+from autogen_core.models import ChatCompletionClient
+from pydantic import BaseModel
+
+from app.agents.spec import AgentContext, Built
+from app.settings import Settings
+
+ALLOWED = (
+    "autogen_agentchat.agents.",
+    "autogen_agentchat.base.",
+    "autogen_agentchat.conditions.",
+    "autogen_agentchat.messages.",
+    "autogen_agentchat.state.",
+    "autogen_agentchat.teams.",
+    "autogen_agentchat.tools.",
+    "autogen_core.memory.",
+    "autogen_core.model_context.",
+    "autogen_core.tools.",
+    "autogen_ext.models.anthropic.",
+    "autogen_ext.models.azure.",
+    "autogen_ext.models.ollama.",
+    "autogen_ext.models.openai.",
+    "autogen_ext.models.replay.",
+    "autogen_ext.tools.http.",
+    "autogen_ext.tools.mcp.",
+)
+"""Where a component's `provider` may come from; what runs code or shells by itself is not among them."""
+SHORT_NAMES = {
+    "azure_openai_chat_completion_client": "autogen_ext.models.openai.AzureOpenAIChatCompletionClient",
+    "AzureOpenAIChatCompletionClient": "autogen_ext.models.openai.AzureOpenAIChatCompletionClient",
+    "openai_chat_completion_client": "autogen_ext.models.openai.OpenAIChatCompletionClient",
+    "OpenAIChatCompletionClient": "autogen_ext.models.openai.OpenAIChatCompletionClient",
+    "OllamaChatCompletionClient": "autogen_ext.models.ollama.OllamaChatCompletionClient",
+}
+"""AutoGen's own abbreviations."""
+OWN_MODEL = "waggle.model"
+"""The provider of a model client that this service chooses: `{"provider": "waggle.model", "config": {"model": null}}`."""
+
+_PREPARED = "app.agents.components.PreparedClient"
+ClientMaker = Callable[[ComponentModel], ChatCompletionClient]
+
+
+class ComponentInvalid(ValueError):
+    """A component that this service does not load; the message says why."""
+
+
+class _PreparedConfig(BaseModel):
+    index: int
+
+
+_prepared: ContextVar[list[ChatCompletionClient]] = ContextVar("prepared_clients")
+
+
+class PreparedClient(ChatCompletionClient):
+    """Stands in a component for a model client that is there already; never an instance itself."""
+
+    component_type = "model"
+    component_config_schema = _PreparedConfig
+
+    @classmethod
+    def _from_config(cls, config: _PreparedConfig) -> Self:
+        return _prepared.get()[config.index]  # type: ignore[return-value]  # the loader wants any model client
+
+
+def recipe(component: Any, client_of: ClientMaker) -> Callable[[AgentContext], Built]:
+    """How to build the component's agent or team. Raises ComponentInvalid for what must not or cannot be loaded."""
+    if not isinstance(component, dict) or "provider" not in component:
+        raise ComponentInvalid("not an AutoGen component: an object with 'provider' and 'config' is expected")
+    for provider in _providers(component):
+        if provider != OWN_MODEL and not provider.startswith(ALLOWED):
+            raise ComponentInvalid(f"its component {provider!r} is not on the list of what may be loaded")
+
+    def build(context: AgentContext) -> Built:
+        clients: list[ChatCompletionClient] = []
+        prepared = _prepare(component, clients, context, client_of)
+        token = _prepared.set(clients)
+        try:
+            agent: Any = ComponentLoader.load_component(ComponentModel(**prepared), expected=object)
+        finally:
+            _prepared.reset(token)
+        if not isinstance(agent, ChatAgent | Team):
+            raise ComponentInvalid(f"it is a {type(agent).__name__}, neither an agent nor a team")
+        return agent
+
+    build.__doc__ = str(component.get("description") or component.get("label") or "")
+    return build
+
+
+def _providers(node: Any) -> Iterator[str]:
+    match node:
+        case {"provider": str() as provider}:
+            yield SHORT_NAMES.get(provider, provider)
+    for value in _values(node):
+        yield from _providers(value)
+
+
+def _prepare(node: Any, clients: list[ChatCompletionClient], context: AgentContext, client_of: ClientMaker) -> Any:
+    """The component with each model client replaced by the number of one in `clients`."""
+    match node:
+        case {"provider": str() as provider, **rest} if _is_model(provider, rest):
+            if provider == OWN_MODEL:
+                client = context.model((rest.get("config") or {}).get("model"))
+            else:
+                client = client_of(ComponentModel(**node | {"provider": SHORT_NAMES.get(provider, provider)}))
+                context.models.append(client)
+            clients.append(client)
+            return {"provider": _PREPARED, "component_type": "model", "config": {"index": len(clients) - 1}}
+        case dict():
+            return {key: _prepare(value, clients, context, client_of) for key, value in node.items()}
+        case list():
+            return [_prepare(value, clients, context, client_of) for value in node]
+        case _:
+            return node
+
+
+def _is_model(provider: str, rest: dict[str, Any]) -> bool:
+    return (
+        provider == OWN_MODEL
+        or rest.get("component_type") == "model"
+        or SHORT_NAMES.get(provider, provider).startswith("autogen_ext.models.")
+    )
+
+
+def _values(node: Any) -> list[Any]:
+    return list(node.values()) if isinstance(node, dict) else node if isinstance(node, list) else []
+
+
+def key_of(component: ComponentModel) -> bytes:
+    """Equal for components with the same provider and configuration: those share a client."""
+    return orjson.dumps([component.provider, component.config], option=orjson.OPT_SORT_KEYS)
+
+
+def with_key(component: ComponentModel, settings: Settings) -> ComponentModel:
+    """The model component with its provider's key, where it names none (or Studio's mask of one).
+
+    Raises ComponentInvalid when there is no key either.
+    """
+    variable, key = {
+        "autogen_ext.models.openai.OpenAIChatCompletionClient": ("OPENAI_API_KEY", settings.openai_api_key),
+        "autogen_ext.models.openai.AzureOpenAIChatCompletionClient": (
+            "AZURE_OPENAI_API_KEY",
+            settings.azure_openai_api_key,
+        ),
+        "autogen_ext.models.anthropic.AnthropicChatCompletionClient": (
+            "ANTHROPIC_API_KEY",
+            settings.anthropic_api_key,
+        ),
+    }.get(component.provider, (None, None))
+    written = component.config.get("api_key")
+    if variable is None or (written and "**" not in written) or "azure_ad_token_provider" in component.config:
+        return component
+    if key is None:
+        raise ComponentInvalid(f"its model {component.config.get('model')!r} needs {variable}: set it")
+    return component.model_copy(update={"config": component.config | {"api_key": key.get_secret_value()}})

@@ -1,0 +1,57 @@
+"""What a run's model calls came to. A team reports neither its selector's tokens nor its failures' types,
+so both are written down where every call passes, on a sheet that travels with the run's context."""
+
+from contextvars import ContextVar
+from dataclasses import dataclass
+
+from autogen_core.models import RequestUsage
+from genai_prices import Usage as Tokens
+from genai_prices import calc_price
+
+from app.errors import ProviderFailed
+from app.events import Usage
+
+_PRICED_AS = {
+    "openai": "openai",
+    "azure.ai.openai": "azure",
+    "anthropic": "anthropic",
+    "gcp.gemini": "google",
+}
+"""genai-prices' name of a provider; the others have no public price."""
+
+
+@dataclass(slots=True)
+class Ledger:
+    """One run's sheet."""
+
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cost_usd: float | None = 0.0
+    """None once a call's price is unknown."""
+    calls: int = 0
+    failure: ProviderFailed | None = None
+    """The last failure of a provider, for a team's RuntimeError that tells no more than a text."""
+
+    def add(self, usage: RequestUsage, cost_usd: float | None) -> None:
+        self.calls += 1
+        self.input_tokens += usage.prompt_tokens
+        self.output_tokens += usage.completion_tokens
+        self.cost_usd = None if self.cost_usd is None or cost_usd is None else self.cost_usd + cost_usd
+
+    def usage(self) -> Usage:
+        return Usage(self.input_tokens, self.output_tokens, self.cost_usd if self.calls else None)
+
+
+LEDGER: ContextVar[Ledger | None] = ContextVar("waggle_ledger", default=None)
+
+
+def price(provider: str, model: str, usage: RequestUsage) -> float | None:
+    """US dollars, from genai-prices' tables; None where they do not have the model, or no tokens were told."""
+    known_as = _PRICED_AS.get(provider)
+    if known_as is None or not (usage.prompt_tokens or usage.completion_tokens):
+        return None
+    tokens = Tokens(input_tokens=usage.prompt_tokens, output_tokens=usage.completion_tokens)
+    try:
+        return float(calc_price(tokens, model_ref=model, provider_id=known_as).total_price)
+    except LookupError:
+        return None

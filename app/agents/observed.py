@@ -1,0 +1,249 @@
+"""The one place that every model call passes, whoever the provider: a thin wrapper around AutoGen's own client.
+
+It makes the call's span (see `app.telemetry.llm`) and writes tokens and failures into the run's ledger.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from typing import Any, Literal, cast
+
+from autogen_core import CancellationToken, ComponentModel, FunctionCall
+from autogen_core.models import (
+    AssistantMessage,
+    ChatCompletionClient,
+    CreateResult,
+    FunctionExecutionResultMessage,
+    LLMMessage,
+    ModelCapabilities,  # type: ignore[deprecated]
+    ModelInfo,
+    RequestUsage,
+    SystemMessage,
+    UserMessage,
+)
+from autogen_core.tools import Tool, ToolSchema
+from pydantic import BaseModel
+
+from app.agents.ledger import LEDGER, price
+from app.agents.provider_errors import classify
+from app.telemetry.llm import ChatMessage, ChatRequest, ChatResult, LlmSpan, ToolUse
+
+ToolChoice = Tool | Literal["auto", "required", "none"]
+
+
+class ObservedClient(ChatCompletionClient):
+    """Acts as `inner`, and is seen. `provider` is named as `gen_ai.provider.name` wants it; `ref` as MODEL does."""
+
+    component_type = "model"
+
+    def __init__(
+        self, inner: ChatCompletionClient, provider: str, model: str, *, spans: bool, ref: str | None = None
+    ) -> None:
+        self.inner = inner
+        self.provider = provider
+        self.model = model
+        self.ref = ref or f"{provider}:{model}"
+        self._spans = spans
+
+    async def create(
+        self,
+        messages: Sequence[LLMMessage],
+        *,
+        tools: Sequence[Tool | ToolSchema] = [],
+        tool_choice: ToolChoice = "auto",
+        json_output: bool | type[BaseModel] | None = None,
+        extra_create_args: Mapping[str, Any] = {},
+        cancellation_token: CancellationToken | None = None,
+    ) -> CreateResult:
+        call = self._call(messages, tools, tool_choice, json_output, extra_create_args, stream=False)
+        try:
+            with call.current():
+                result = await self.inner.create(
+                    messages,
+                    tools=tools,
+                    tool_choice=tool_choice,
+                    json_output=json_output,
+                    extra_create_args=extra_create_args,
+                    cancellation_token=cancellation_token,
+                )
+        except BaseException as error:
+            self._failed(call, error)
+            raise
+        self._ended(call, result)
+        return result
+
+    async def create_stream(
+        self,
+        messages: Sequence[LLMMessage],
+        *,
+        tools: Sequence[Tool | ToolSchema] = [],
+        tool_choice: ToolChoice = "auto",
+        json_output: bool | type[BaseModel] | None = None,
+        extra_create_args: Mapping[str, Any] = {},
+        cancellation_token: CancellationToken | None = None,
+    ) -> AsyncGenerator[str | CreateResult, None]:
+        call = self._call(messages, tools, tool_choice, json_output, extra_create_args, stream=True)
+        stream = self.inner.create_stream(
+            messages,
+            tools=tools,
+            tool_choice=tool_choice,
+            json_output=json_output,
+            extra_create_args=extra_create_args,
+            cancellation_token=cancellation_token,
+        )
+        result: CreateResult | None = None
+        try:
+            while True:
+                with call.current():
+                    piece = await anext(stream, None)
+                if piece is None:
+                    break
+                if isinstance(piece, CreateResult):
+                    result = piece
+                else:
+                    call.chunk()
+                yield piece
+        except BaseException as error:
+            self._failed(call, error)
+            await _close(stream)
+            raise
+        if result is None:
+            self._failed(call, RuntimeError("the stream ended without a result"))
+        else:
+            self._ended(call, result)
+
+    def _call(
+        self,
+        messages: Sequence[LLMMessage],
+        tools: Sequence[Tool | ToolSchema],
+        tool_choice: ToolChoice,
+        json_output: bool | type[BaseModel] | None,
+        extra: Mapping[str, Any],
+        *,
+        stream: bool,
+    ) -> "LlmSpan | _NoSpan":
+        if not self._spans:
+            return _NoSpan()
+        parameters = dict(extra)
+        if tools:
+            parameters["tool_choice"] = tool_choice if isinstance(tool_choice, str) else tool_choice.name
+        if json_output is not None:
+            parameters["json_output"] = json_output if isinstance(json_output, bool) else json_output.__name__
+        return LlmSpan(
+            ChatRequest(
+                provider=self.provider,
+                model=self.model,
+                messages=[shown for message in messages for shown in _shown(message)],
+                tools=[dict(tool if isinstance(tool, Mapping) else tool.schema) for tool in tools],
+                parameters=parameters,
+                stream=stream,
+            )
+        )
+
+    def _ended(self, call: "LlmSpan | _NoSpan", result: CreateResult) -> None:
+        cost = price(self.provider, self.model, result.usage)
+        if (ledger := LEDGER.get()) is not None:
+            ledger.add(result.usage, cost)
+        call.end(
+            ChatResult(
+                message=_answer(result),
+                finish_reason=result.finish_reason,
+                input_tokens=result.usage.prompt_tokens,
+                output_tokens=result.usage.completion_tokens,
+                cost_usd=cost,
+            )
+        )
+
+    def _failed(self, call: "LlmSpan | _NoSpan", error: BaseException) -> None:
+        if (ledger := LEDGER.get()) is not None and (failure := classify(error)) is not None:
+            ledger.failure = failure
+        call.fail(error)
+
+    async def close(self) -> None:
+        await self.inner.close()
+
+    def actual_usage(self) -> RequestUsage:
+        return self.inner.actual_usage()
+
+    def total_usage(self) -> RequestUsage:
+        return self.inner.total_usage()
+
+    def count_tokens(self, messages: Sequence[LLMMessage], *, tools: Sequence[Tool | ToolSchema] = []) -> int:
+        return self.inner.count_tokens(messages, tools=tools)
+
+    def remaining_tokens(
+        self, messages: Sequence[LLMMessage], *, tools: Sequence[Tool | ToolSchema] = []
+    ) -> int:
+        return self.inner.remaining_tokens(messages, tools=tools)
+
+    @property
+    def capabilities(self) -> ModelCapabilities:  # type: ignore[deprecated]
+        return self.inner.capabilities
+
+    @property
+    def model_info(self) -> ModelInfo:
+        return self.inner.model_info
+
+    def dump_component(self) -> ComponentModel:
+        """The component that a user knows: this wrapper is put on again where it is loaded."""
+        return self.inner.dump_component()
+
+
+class _NoSpan:
+    """Where the SDKs' instrumentors make the spans of agents' model calls (LLM_SPANS=openinference)."""
+
+    def current(self) -> "_NoSpan":
+        return self
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, *_: object) -> None: ...
+
+    def chunk(self) -> None: ...
+
+    def end(self, result: ChatResult) -> None: ...
+
+    def fail(self, error: BaseException) -> None: ...
+
+
+async def _close(stream: AsyncGenerator[str | CreateResult, None]) -> None:
+    """Close the provider's stream, so that it stops writing: within a second, even while being cancelled."""
+    try:
+        async with asyncio.timeout(1):
+            await stream.aclose()
+    except (RuntimeError, TimeoutError):
+        return  # the generator is running still, in a call that its own cancellation ends
+
+
+def _answer(result: CreateResult) -> ChatMessage:
+    if isinstance(result.content, str):
+        return ChatMessage("assistant", result.content, thought=result.thought)
+    return ChatMessage("assistant", thought=result.thought, tool_calls=_uses(result.content))
+
+
+def _shown(message: LLMMessage) -> list[ChatMessage]:
+    """A message as spans show it; the results of parallel tools are a message each."""
+    match message:
+        case SystemMessage():
+            return [ChatMessage("system", message.content)]
+        case UserMessage():
+            return [ChatMessage("user", _text(message.content), name=message.source)]
+        case AssistantMessage():
+            calls = () if isinstance(message.content, str) else _uses(message.content)
+            text = message.content if isinstance(message.content, str) else ""
+            return [ChatMessage("assistant", text, thought=message.thought, tool_calls=calls, name=message.source)]
+        case FunctionExecutionResultMessage():
+            return [
+                ChatMessage("tool", result.content, tool_call_id=result.call_id, name=result.name)
+                for result in message.content
+            ]
+
+
+def _uses(calls: Sequence[FunctionCall]) -> tuple[ToolUse, ...]:
+    return tuple(ToolUse(call.id, call.name, call.arguments) for call in calls)
+
+
+def _text(content: str | Sequence[Any]) -> str:
+    """A user's words; an image is named, not shown."""
+    if isinstance(content, str):
+        return content
+    return "\n".join(part if isinstance(part, str) else "[image]" for part in cast("Sequence[Any]", content))

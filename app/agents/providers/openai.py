@@ -1,0 +1,85 @@
+"""OpenAI, and who speaks its chat completions: Azure, Gemini, and any server that MODEL_BASE_URL names."""
+
+from abc import ABC
+from collections.abc import Mapping
+from typing import Any
+
+from autogen_core.models import ModelFamily, ModelInfo
+from autogen_ext.models.openai import AzureOpenAIChatCompletionClient, OpenAIChatCompletionClient
+
+# AutoGen is pinned; otherwise only the constructor's error would tell whether it knows a model.
+from autogen_ext.models.openai._model_info import get_info
+
+from app.agents.providers import Endpoint
+from app.agents.providers.shared import Pieces, SharedClient
+
+NO_KEY = "none"
+"""The SDK insists on a key; servers that ask for none ignore it."""
+
+
+class _ChatCompletions(SharedClient, ABC):
+    """Tells the tokens of streams too."""
+
+    _resolved_model: str | None
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        # Else every answer that names the model differently, as all of Azure's do, is worth a warning.
+        self._resolved_model = None
+
+    def create_stream(
+        self, *args: Any, extra_create_args: Mapping[str, Any] | None = None, **options: Any
+    ) -> Pieces:
+        # Not an argument of the client's: where nothing is streamed, OpenAI refuses `stream_options`.
+        counted = {"stream_options": {"include_usage": True}} | dict(extra_create_args or {})
+        return super().create_stream(*args, extra_create_args=counted, **options)
+
+
+class OpenAIClient(_ChatCompletions, OpenAIChatCompletionClient):
+    """OpenAI, or who speaks like it."""
+
+
+class AzureClient(_ChatCompletions, AzureOpenAIChatCompletionClient):
+    """Azure."""
+
+
+def openai(name: str, where: Endpoint) -> OpenAIClient:
+    return OpenAIClient(model=name, base_url=where.url, model_info=_info(name), **_common(where))
+
+
+def gemini(name: str, where: Endpoint) -> OpenAIClient:
+    info = _info(name, vision=True)
+    return OpenAIClient(model=name, base_url=where.url, model_info=info, **_common(where))
+
+
+def azure(name: str, where: Endpoint) -> AzureClient:
+    """`name` is the deployment's; what its model can do is known if it is called like the model."""
+    return AzureClient(
+        model=name,
+        azure_deployment=name,
+        azure_endpoint=where.url,
+        api_version=where.api_version,
+        model_info=_info(name),
+        **_common(where),
+    )
+
+
+def _common(where: Endpoint) -> dict[str, Any]:
+    return {
+        "api_key": where.key or NO_KEY,
+        "timeout": where.timeout_s,
+        "max_retries": where.max_retries,
+    }
+
+
+def _info(name: str, *, vision: bool = False) -> ModelInfo:
+    try:
+        return get_info(name)
+    except ValueError:
+        return ModelInfo(
+            vision=vision,
+            function_calling=True,
+            json_output=True,
+            structured_output=True,
+            family=ModelFamily.UNKNOWN,
+        )

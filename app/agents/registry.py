@@ -1,0 +1,131 @@
+"""Which agents there are: the catalog's and those of AGENTS_DIR, each tried out once at the start."""
+
+import asyncio
+import logging
+import os
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+
+import anyio
+from autogen_core import ComponentModel
+from autogen_core.models import ChatCompletionClient
+from autogen_ext.models.replay import ReplayChatCompletionClient
+
+from app.agents.adoption import adopt, observed
+from app.agents.card import AgentCard, card_of
+from app.agents.catalog import CATALOG
+from app.agents.components import key_of, with_key
+from app.agents.conversation import Conversation
+from app.agents.files import agent_files, read, reason
+from app.agents.models import ModelRef, Models
+from app.agents.observed import ObservedClient
+from app.agents.spec import AgentContext, AgentSpec
+from app.errors import AgentInvalid, AppError, ModelUnavailable, NotFound
+from app.settings import Settings
+
+logger = logging.getLogger(__name__)
+
+BUILD_TIMEOUT_S = 30
+"""For one agent to be built, with whatever it connects to."""
+
+_GENAI = {"azure": "azure.ai.openai", "gemini": "gcp.gemini"}
+"""`gen_ai.provider.name`, where it is not MODEL's."""
+
+
+class Registry:
+    """Owns the model clients; builds agents."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._spans = settings.llm_spans == "waggle"
+        self.models = Models(settings, self._observe)
+        self._component_clients: dict[bytes, ChatCompletionClient] = {}
+        self._specs: dict[str, AgentSpec] = {}
+        self.cards: dict[str, AgentCard] = {}
+
+    async def start(self) -> None:
+        """Read every agent and build it once; one that fails is listed as invalid, and is logged."""
+        os.environ["AUTOGEN_DISABLE_RUNTIME_TRACING"] = str(not self._settings.autogen_runtime_spans).lower()
+        for spec in CATALOG:
+            self._specs[spec.name] = spec
+        paths = {}
+        for path in await asyncio.to_thread(agent_files, self._settings.agents_dir.absolute()):
+            if path.stem in paths:
+                logger.error("Agent %r: two files give it; %s is left out", path.stem, path.name)
+                continue
+            paths[path.stem] = path
+            try:
+                self._specs[path.stem] = await asyncio.to_thread(read, path, self._component_client)
+            except Exception as error:  # whatever a user's file raises
+                self._reject(path.stem, error, path)
+        async with anyio.create_task_group() as group:
+            for spec in list(self._specs.values()):
+                if spec.name not in self.cards:
+                    group.start_soon(self._try_out, spec, paths.get(spec.name))
+
+    async def close(self) -> None:
+        await self.models.aclose()
+        for client in self._component_clients.values():
+            async with asyncio.timeout(5):
+                await client.close()
+
+    def card(self, name: str) -> AgentCard:
+        """Raises NotFound."""
+        if name not in self.cards:
+            raise NotFound(f"There is no agent {name!r}: GET /agents lists those there are.")
+        return self.cards[name]
+
+    @asynccontextmanager
+    async def open(
+        self, name: str, *, user_id: str | None, session_id: str, metadata: Mapping[str, str]
+    ) -> AsyncIterator[Conversation]:
+        """An agent built for one run, closed at the end. Raises NotFound, AgentInvalid, ModelUnavailable."""
+        card = self.card(name)
+        if card.status == "invalid":
+            raise AgentInvalid(f"Agent {name!r} cannot be served: {card.reason}.")
+        async with AsyncExitStack() as stack:
+            context = AgentContext(self.models.client, stack, user_id, session_id, metadata)
+            try:
+                async with asyncio.timeout(BUILD_TIMEOUT_S):
+                    agent = await self._specs[name].make(context)
+                    await adopt(agent, stack, spans=self._spans)
+            except AppError:
+                raise
+            except Exception as error:  # whatever a user's recipe raises
+                logger.exception("Agent %r could not be built", name)
+                raise AgentInvalid(f"Agent {name!r} could not be built: {reason(error)}.") from error
+            yield Conversation(name, agent, context)
+
+    async def _try_out(self, spec: AgentSpec, path: Path | None) -> None:
+        try:
+            async with asyncio.timeout(BUILD_TIMEOUT_S), AsyncExitStack() as stack:
+                agent = await spec.make(AgentContext(self._model_or_none, stack))
+                await adopt(agent, stack, spans=False)
+                self.cards[spec.name] = await card_of(spec, agent)
+        except Exception as error:  # whatever a user's recipe raises
+            self._reject(spec.name, error, path)
+
+    def _reject(self, name: str, error: Exception, path: Path | None) -> None:
+        why = error.detail if isinstance(error, AppError) else reason(error, path)
+        logger.error("Agent %r is not served: %s", name, why, exc_info=error)
+        self.cards[name] = AgentCard(name=name, status="invalid", reason=why)
+
+    def _model_or_none(self, ref: str | None) -> ChatCompletionClient:
+        """For a look at an agent: one without a model is described too, and answers 503 when it is run."""
+        try:
+            return self.models.client(ref)
+        except ModelUnavailable:
+            return ObservedClient(ReplayChatCompletionClient([]), "none", "none", spans=False, ref=ref or "none")
+
+    def _observe(self, client: ChatCompletionClient, ref: ModelRef) -> ChatCompletionClient:
+        provider = _GENAI.get(ref.provider, ref.provider)
+        return ObservedClient(client, provider, ref.name, spans=self._spans, ref=str(ref))
+
+    def _component_client(self, component: ComponentModel) -> ChatCompletionClient:
+        """The one client of all components with this configuration; keys come from the settings."""
+        key = key_of(component)
+        if key not in self._component_clients:
+            client = ChatCompletionClient.load_component(with_key(component, self._settings))
+            self._component_clients[key] = observed(client, spans=self._spans)
+        return self._component_clients[key]

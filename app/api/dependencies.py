@@ -1,0 +1,93 @@
+"""What routes ask for: the service's parts, who calls, and pages of lists."""
+
+import base64
+import binascii
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+import orjson
+from fastapi import Depends, Header, Query, Request
+
+from app.agents.registry import Registry
+from app.api.schemas import SessionId, UserId
+from app.caller import Caller
+from app.errors import InvalidInput, UnsupportedMediaType
+from app.runs.runner import Runner
+from app.settings import Settings
+from app.store.database import Database
+from app.store.runs import RunStore
+from app.store.sessions import SessionStore
+from app.telemetry.provider import Telemetry
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What `create_app` wired."""
+
+    settings: Settings
+    database: Database
+    runs: RunStore
+    sessions: SessionStore
+    registry: Registry
+    runner: Runner
+    telemetry: Telemetry
+
+
+def _parts(request: Request) -> Parts:
+    parts: Parts = request.app.state.parts
+    return parts
+
+
+def _json_only(request: Request) -> None:
+    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if media_type != "application/json" and not (
+        media_type.startswith("application/") and media_type.endswith("+json")
+    ):
+        raise UnsupportedMediaType("Send the body as JSON, with the header 'Content-Type: application/json'.")
+
+
+UserHeader = Annotated[UserId | None, Header(alias="X-User-ID")]
+SessionHeader = Annotated[SessionId | None, Header(alias="X-Session-ID")]
+UserQuery = Annotated[UserId | None, Query(alias="user_id", description="As X-User-ID, for clients that send no headers.")]
+
+
+def _caller(user_header: UserHeader = None, user_query: UserQuery = None) -> Caller:
+    """Whoever the X-User-ID header, or the query's user_id, says; the tenant itself where neither is given."""
+    return Caller(user=either(user_header, user_query, "X-User-ID", ["query", "user_id"]))
+
+
+def either(header: str | None, field: str | None, header_name: str, loc: list[str]) -> str | None:
+    """A header stands in for a field: whichever is given; both and different is InvalidInput."""
+    if header is not None and field is not None and header != field:
+        raise InvalidInput(
+            f"The header {header_name} and the field {loc[-1]} differ: send one of them.",
+            errors=[{"loc": loc, "msg": f"Differs from the header {header_name}."}],
+        )
+    return field if header is None else header
+
+
+PartsDep = Annotated[Parts, Depends(_parts)]
+CallerDep = Annotated[Caller, Depends(_caller)]
+JsonOnly = Depends(_json_only)
+Limit = Annotated[int, Query(ge=1, le=100, description="Items a page.")]
+Cursor = Annotated[str | None, Query(max_length=1024, description="`next_cursor` of the page before.")]
+
+
+def cursor_of(place: list[Any]) -> str:
+    """An opaque cursor."""
+    return base64.urlsafe_b64encode(orjson.dumps(place)).decode().rstrip("=")
+
+
+def place_of(cursor: str | None, *types: type) -> list[Any] | None:
+    """What `cursor_of` was given; InvalidInput for a cursor that is none of ours."""
+    if cursor is None:
+        return None
+    try:
+        place = orjson.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
+        if isinstance(place, list) and [type(part) for part in place] == list(types):
+            return place
+    except (binascii.Error, ValueError):
+        pass  # answered below
+    raise InvalidInput(
+        "The cursor is not one that this list gave out.", errors=[{"loc": ["query", "cursor"], "msg": "Unknown."}]
+    )

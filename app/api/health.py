@@ -1,0 +1,53 @@
+"""/livez and /readyz, for whoever runs the service."""
+
+import logging
+from typing import Any
+
+import orjson
+from fastapi import APIRouter, Response
+
+from app.api.dependencies import Parts, PartsDep
+
+logger = logging.getLogger(__name__)
+router = APIRouter(tags=["health"])
+
+
+@router.get("/livez")
+async def livez() -> dict[str, str]:
+    """The process is up."""
+    return {"status": "ok"}
+
+
+@router.get("/readyz")
+async def readyz(parts: PartsDep) -> Response:
+    """Whether a run can be taken: 503 names each part that fails. Broken agents are named too, and fail nothing."""
+    checks = {"database": await _database(parts), "model": _model(parts), "runs": _runs(parts)}
+    ready = all(check["status"] == "ok" for check in checks.values())
+    invalid = [
+        {"name": card.name, "reason": card.reason}
+        for card in parts.registry.cards.values()
+        if card.status == "invalid"
+    ]
+    body = {
+        "status": "ready" if ready else "unready",
+        "checks": checks | {"agents": {"status": "degraded" if invalid else "ok", "invalid": invalid}},
+    }
+    return Response(orjson.dumps(body), status_code=200 if ready else 503, media_type="application/json")
+
+
+async def _database(parts: Parts) -> dict[str, Any]:
+    try:
+        await parts.database.ping()
+    except Exception:  # whatever a driver raises for a database that is not there
+        logger.exception("The database does not answer")
+        return {"status": "failed", "reason": "the database does not answer"}
+    return {"status": "ok"}
+
+
+def _model(parts: Parts) -> dict[str, Any]:
+    problem = parts.registry.models.problem()
+    return {"status": "failed", "reason": problem} if problem else {"status": "ok"}
+
+
+def _runs(parts: Parts) -> dict[str, Any]:
+    return {"status": "ok"} if parts.runner.accepting else {"status": "failed", "reason": "shutting down"}

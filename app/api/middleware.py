@@ -1,0 +1,88 @@
+"""Pure ASGI: what holds for every request. Streams pass through untouched."""
+
+import re
+from uuid import uuid4
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from app.api.problems import problem_response
+from app.errors import BodyTooLarge
+from app.telemetry.provider import traceresponse
+
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
+
+
+class Named:
+    """Each answer says which request and which trace it belongs to: `X-Request-ID` (the client's own, where it
+    sent a plain one) and `traceresponse` (https://w3c.github.io/trace-context/#traceresponse-header)."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        given = Headers(scope=scope).get("x-request-id", "")
+        request_id = given if _REQUEST_ID.fullmatch(given) else uuid4().hex
+        trace = traceresponse()
+
+        async def named(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                headers["X-Request-ID"] = request_id
+                if trace is not None:
+                    headers["traceresponse"] = trace
+            await send(message)
+
+        await self._app(scope, receive, named)
+
+
+class BodyLimit:
+    """A body larger than the limit is answered 413, whatever Content-Length said.
+
+    What the client is still sending is read on and dropped, up to `DRAIN` times the limit, so that it comes to
+    read the answer instead of a reset connection.
+    """
+
+    DRAIN = 16
+
+    def __init__(self, app: ASGIApp, limit: int) -> None:
+        self._app = app
+        self._limit = limit
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        size = 0
+
+        async def counted() -> Message:
+            nonlocal size
+            message = await receive()
+            size += len(message.get("body", b""))
+            if size > self._limit:
+                raise _TooLargeError
+            return message
+
+        async def unless_too_large(message: Message) -> None:
+            if size <= self._limit:
+                await send(message)
+
+        try:
+            await self._app(scope, counted, unless_too_large)
+        except _TooLargeError:
+            pass  # answered below
+        if size > self._limit:
+            more = True
+            while more and size <= self._limit * self.DRAIN:
+                message = await receive()
+                size += len(message.get("body", b""))
+                more = message.get("more_body", False)
+            error = BodyTooLarge(f"The body is larger than the {self._limit} bytes that MAX_BODY_BYTES allows.")
+            await problem_response(error.problem(instance=scope["path"]))(scope, receive, send)
+
+
+class _TooLargeError(Exception):
+    pass

@@ -1,0 +1,104 @@
+"""`create_app`: the only place that wires."""
+
+import asyncio
+import gc
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import anyio
+from fastapi import FastAPI
+from starlette.middleware.cors import CORSMiddleware
+
+from app.agents.registry import Registry
+from app.api import agents, health, problems, runs, sessions
+from app.api.dependencies import Parts
+from app.api.middleware import BodyLimit, Named
+from app.runs.runner import Runner
+from app.settings import Settings
+from app.store.database import Database
+from app.store.runs import RunStore
+from app.store.sessions import SessionStore
+from app.telemetry.instrumentors import instrument_app
+from app.telemetry.provider import Telemetry, use_stable_http_names
+
+logger = logging.getLogger(__name__)
+
+GC_THRESHOLD = (50_000, 20, 100)
+"""Full collections stop every stream; what is alive after the start is not looked at again (see performance.md)."""
+
+
+def create_app(settings: Settings | None = None) -> FastAPI:
+    """The service. Nothing is opened before its lifespan begins; everything is closed when that ends."""
+    settings = settings or Settings()
+    database = Database(settings)
+    store = RunStore(database, settings.lease_s)
+    registry = Registry(settings)
+    parts = Parts(
+        settings=settings,
+        database=database,
+        runs=store,
+        sessions=SessionStore(database),
+        registry=registry,
+        runner=Runner(settings, registry, store),
+        telemetry=Telemetry(settings),
+    )
+    app = FastAPI(
+        title="Waggle",
+        summary="AutoGen agents behind HTTP: run them, stream them, trace them.",
+        version="0.1.0",
+        lifespan=_lifespan,
+    )
+    app.state.parts = parts
+    for module in (agents, runs, sessions, health):
+        app.include_router(module.router)
+    problems.install(app)
+    app.add_middleware(BodyLimit, limit=settings.max_body_bytes)
+    if settings.cors_origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=settings.cors_origins,
+            allow_methods=["GET", "POST", "DELETE"],
+            allow_headers=["*"],
+            expose_headers=["X-Run-ID", "X-Session-ID", "X-Request-ID", "traceresponse", "Retry-After", "Location"],
+        )
+    app.add_middleware(Named)
+    use_stable_http_names()
+    instrument_app(app)
+    return app
+
+
+@asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    """Open from the bottom up, close from the top down; each end has a deadline of its own."""
+    parts: Parts = app.state.parts
+    await parts.telemetry.start()
+    try:
+        await parts.database.start()
+        await parts.registry.start()
+        async with anyio.create_task_group() as group:
+            parts.runner.attach(group)
+            group.start_soon(parts.runner.serve)
+            group.start_soon(parts.registry.models.warm)
+            gc.collect()
+            gc.freeze()
+            gc.set_threshold(*GC_THRESHOLD)
+            yield
+            await parts.runner.close()
+            group.cancel_scope.cancel()
+    finally:
+        with anyio.CancelScope(shield=True):
+            await _close(parts)
+
+
+async def _close(parts: Parts) -> None:
+    for name, close in (
+        ("agents", parts.registry.close),
+        ("database", parts.database.close),
+        ("traces", parts.telemetry.stop),
+    ):
+        try:
+            async with asyncio.timeout(2 * parts.settings.shutdown_timeout_s):
+                await close()
+        except Exception:  # one part's failure must not keep the others open
+            logger.exception("The %s could not be closed cleanly", name)

@@ -1,0 +1,184 @@
+"""Runs agents. One task owns each run, and no connection owns that task:
+
+    build → admit (one transaction) → load → answer → save and record (one transaction)
+"""
+
+import asyncio
+import logging
+from collections import OrderedDict
+from datetime import UTC, datetime
+from typing import Any
+
+from anyio.abc import TaskGroup
+from uuid_utils import uuid7
+
+from app.agents.registry import Registry
+from app.caller import Caller
+from app.errors import AppError, Unavailable
+from app.events import Run, RunEnded, RunStatus
+from app.runs.log import RunLog
+from app.runs.run import LiveRun, RunRequest, Stop
+from app.runs.work import Work, failed
+from app.settings import Settings
+from app.store.runs import LeaseLost, RunStore
+from app.telemetry.identity import Identity, carrying
+from app.telemetry.provider import adopt_current_span, current_trace_id
+
+logger = logging.getLogger(__name__)
+
+KEPT = 256
+"""Runs whose events stay readable after their end."""
+
+
+class Runner:
+    """Owns every run of this process, from `start` to `close`."""
+
+    def __init__(self, settings: Settings, registry: Registry, store: RunStore) -> None:
+        self._settings = settings
+        self._registry = registry
+        self._store = store
+        self._live: dict[str, LiveRun] = {}
+        self._ended: OrderedDict[str, LiveRun] = OrderedDict()
+        self._given_up: set[asyncio.Task[Any]] = set()
+        self._closing = False
+        self._group: TaskGroup | None = None
+
+    async def serve(self) -> None:
+        """Vouch for this process's runs until cancelled, and end those of processes that died."""
+        while True:
+            try:
+                await self._store.end_lost()
+                for run_id in await self._store.renew(list(self._live)):
+                    if run_id in self._live:
+                        self._live[run_id].stop(Stop.LOST)
+            except Exception:  # a database that is away for a moment must not end the vouching for good
+                logger.exception("The runs' leases could not be renewed")
+            await asyncio.sleep(self._settings.lease_s / 3)
+
+    @property
+    def accepting(self) -> bool:
+        return not self._closing
+
+    def attach(self, group: TaskGroup) -> None:
+        """Runs are tasks of that group."""
+        self._group = group
+
+    async def close(self) -> None:
+        """Stop every run, and wait until each is recorded; a second call finds nothing left to do."""
+        self._closing = True
+        runs = list(self._live.values())
+        for run in runs:
+            run.stop(Stop.SHUTDOWN)
+        if runs:
+            timeout = self._settings.cancel_timeout_s + self._settings.shutdown_timeout_s
+            await asyncio.wait([run.finished for run in runs], timeout=timeout)
+        for task in self._given_up:
+            task.cancel()
+
+    async def start(self, request: RunRequest) -> LiveRun:
+        """Start the run, and return once its agent is built and its session loaded. The caller must watch it.
+
+        Raises what kept it from starting: NotFound, SessionBusy, ModelUnavailable, Unavailable, …
+        """
+        self._registry.card(request.agent)
+        if self._closing:
+            raise Unavailable("The service is shutting down.", retry_after_s=5)
+        if len(self._live) >= self._settings.max_concurrent_runs:
+            raise Unavailable("As many runs as this process takes are going on.", retry_after_s=2)
+        run = self._new(request)
+        adopt_current_span(_identity(run))
+        self._live[run.record.run_id] = run
+        started = asyncio.get_running_loop().create_future()
+        assert self._group is not None, "the runner is not serving"  # noqa: S101
+        with run.watch():
+            self._group.start_soon(self._own, run, started, name=f"run {run.record.run_id}")
+            await started
+        return run
+
+    def find(self, run_id: str, caller: Caller) -> LiveRun | None:
+        """The caller's run, if its events are in this process's memory."""
+        run = self._live.get(run_id) or self._ended.get(run_id)
+        return run if run is not None and run.request.caller == caller else None
+
+    async def cancel(self, run_id: str, caller: Caller) -> Run:
+        """Stop it, and return its record once it has really stopped; one that has ended is left as it is."""
+        run = self._live.get(run_id)
+        if run is not None and run.request.caller == caller:
+            run.stop(Stop.CANCELLED)
+            await asyncio.wait([run.finished])
+        return await self._store.get(run_id, caller)
+
+    def _new(self, request: RunRequest) -> LiveRun:
+        record = Run(
+            run_id=str(uuid7()),
+            agent=request.agent,
+            session_id=request.session_id,
+            user_id=request.caller.user,
+            status=RunStatus.RUNNING,
+            trace_id=current_trace_id(),
+            metadata=request.metadata,
+            created_at=datetime.now(UTC),
+        )
+        log = RunLog(self._settings.max_run_events)
+        return LiveRun(record, request, log, self._settings.disconnect_grace_s)
+
+    async def _own(self, run: LiveRun, started: "asyncio.Future[None]") -> None:
+        """From admission to the record. No exception leaves it: a run's failure is the run's."""
+        work = Work(run, self._registry, started)
+        deadline = asyncio.get_running_loop().call_later(run.request.timeout_s, run.stop, Stop.TIMEOUT)
+        try:
+            with carrying(_identity(run)):
+                await work.open()
+                admission = await self._store.admit(run.record, run.request.caller)
+                outcome = await work.answer(admission, self._settings.cancel_timeout_s)
+                try:
+                    await self._store.finish(outcome, admission.version, work.state)
+                except LeaseLost:
+                    outcome = await self._store.get(outcome.run_id, run.request.caller)
+                self._end(run, outcome)
+                _settle(started)
+        except AppError as error:  # it never started: the caller is told by the status
+            _settle(started, error)
+        except Exception:  # the database, most likely: the log says why, the caller what it may know
+            logger.exception("Run %s could not be recorded", run.record.run_id)
+            error = Unavailable("The service could not record the run: try again.", retry_after_s=5)
+            self._end(run, failed(run.record, error))
+            _settle(started, error)
+        finally:
+            deadline.cancel()
+            del self._live[run.record.run_id]
+            if (task := work.give_up()) is not None:
+                self._given_up.add(task)
+                task.add_done_callback(self._given_up.discard)
+            if not run.finished.done():
+                run.finished.cancel()
+
+    def _end(self, run: LiveRun, outcome: Run) -> None:
+        run.record = outcome
+        run.log.append(RunEnded(outcome))
+        run.finished.set_result(outcome)
+        self._ended[outcome.run_id] = run
+        while len(self._ended) > KEPT:
+            self._ended.popitem(last=False)
+
+
+def _identity(run: LiveRun) -> Identity:
+    caller = run.request.caller
+    return Identity(
+        run_id=run.record.run_id,
+        session_id=run.record.session_id,
+        agent=run.record.agent,
+        tenant=caller.tenant,
+        user_id=caller.user,
+        metadata=run.record.metadata,
+    )
+
+
+def _settle(started: "asyncio.Future[None]", error: AppError | None = None) -> None:
+    """Answer whoever waits for the start, unless it was answered, or does not wait any more."""
+    if started.done():
+        return
+    if error is None:
+        started.set_result(None)
+    else:
+        started.set_exception(error)

@@ -1,0 +1,126 @@
+"""The engine and its transactions; migrations run before the first one."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, event, make_url, text
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+from app.settings import Settings
+
+HEAD = "0001"
+"""The newest migration."""
+MIGRATION_LOCK = 0x77616767
+"""Postgres' advisory lock that lets one process migrate at a time."""
+TIMEOUT_S = 10
+"""How long a statement, a connection or SQLite's lock may take."""
+
+
+class Database:
+    """Owns the engine. Transactions are short: none is open while an agent runs."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.url = _url(settings)
+        self._engine = _engine(self.url)
+
+    async def start(self) -> None:
+        """Bring the schema up to date, in a thread of its own: Alembic blocks."""
+        if self.url.startswith("sqlite"):
+            await asyncio.to_thread(_parent_of, self.url)
+        if await self._revision() != HEAD:
+            await asyncio.to_thread(_migrate, self.url)
+
+    async def close(self) -> None:
+        await self._engine.dispose()
+
+    async def ping(self) -> None:
+        """Raise what the database answers when it cannot be used."""
+        async with asyncio.timeout(TIMEOUT_S), self.reading() as connection:
+            await connection.execute(text("SELECT 1"))
+
+    @asynccontextmanager
+    async def reading(self) -> AsyncIterator[AsyncConnection]:
+        """A transaction that only reads; SQLite's writers do not wait for it."""
+        async with self._engine.connect() as connection:
+            yield await connection.execution_options(reads_only=True)
+
+    @asynccontextmanager
+    async def writing(self) -> AsyncIterator[AsyncConnection]:
+        """A transaction, committed at the end and rolled back by an exception."""
+        async with self._engine.begin() as connection:
+            yield connection
+
+    async def _revision(self) -> str | None:
+        try:
+            async with self.reading() as connection:
+                return await connection.scalar(text("SELECT version_num FROM alembic_version"))
+        except DBAPIError:
+            return None  # no such table: nothing has been migrated; a dead database fails in _migrate, and says so
+
+
+def _url(settings: Settings) -> str:
+    """The async driver's URL; `postgres://` and `postgresql://` are taken as they come."""
+    if settings.database_url is None:
+        return f"sqlite+aiosqlite:///{(settings.data_dir / 'waggle.db').absolute()}"
+    url = make_url(settings.database_url)
+    drivers = {"postgres": "postgresql+asyncpg", "postgresql": "postgresql+asyncpg", "sqlite": "sqlite+aiosqlite"}
+    return url.set(drivername=drivers.get(url.drivername, url.drivername)).render_as_string(hide_password=False)
+
+
+def _parent_of(url: str) -> None:
+    if database := make_url(url).database:
+        Path(database).parent.mkdir(parents=True, exist_ok=True)
+
+
+def _engine(url: str) -> AsyncEngine:
+    if not url.startswith("sqlite"):
+        return create_async_engine(
+            url,
+            pool_pre_ping=True,
+            pool_timeout=TIMEOUT_S,
+            connect_args={"timeout": TIMEOUT_S, "command_timeout": TIMEOUT_S},
+        )
+    engine = create_async_engine(url, pool_timeout=TIMEOUT_S, connect_args={"timeout": TIMEOUT_S})
+    event.listen(engine.sync_engine, "connect", _configure_sqlite)
+    event.listen(engine.sync_engine, "begin", _begin_sqlite)
+    return engine
+
+
+def _configure_sqlite(connection: Any, _record: object) -> None:
+    """WAL lets readers go on beside the writer; synchronous=NORMAL is durable but for a power cut's last commits."""
+    connection.isolation_level = None  # the driver begins nothing by itself: _begin_sqlite does
+    for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON"):
+        connection.execute(f"PRAGMA {pragma}")
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    """A writer takes the write lock first: a read lock raised to a write lock later fails at once, unretried."""
+    reads_only = connection.get_execution_options().get("reads_only", False)
+    connection.exec_driver_sql("BEGIN" if reads_only else "BEGIN IMMEDIATE")
+
+
+def _migrate(url: str) -> None:
+    from alembic import command  # noqa: PLC0415 0.2 s to import, needed once in a database's life
+    from alembic.config import Config  # noqa: PLC0415
+
+    def upgrade(connection: Connection) -> None:
+        if connection.dialect.name == "postgresql":
+            connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": MIGRATION_LOCK})
+        config = Config()
+        config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")
+
+    async def run() -> None:
+        engine = _engine(url)
+        try:
+            async with engine.begin() as connection:
+                await connection.run_sync(upgrade)
+        finally:
+            await engine.dispose()
+
+    asyncio.run(run())

@@ -1,0 +1,108 @@
+"""HoneyHive, behind its own SDK's exporter and nothing else of it.
+
+The SDK's span processor costs 330 µs a span and its session calls block; so its tracer is only asked for the
+exporter, which sits behind a plain batch processor, and the few attributes HoneyHive needs are written here.
+Sessions are made by the backend from the spans (`honeyhive.session_auto_create`).
+"""
+
+import logging
+from typing import Any
+from uuid import NAMESPACE_URL, UUID, uuid4, uuid5
+
+import requests
+from opentelemetry.context import Context
+from opentelemetry.sdk.trace import ReadableSpan, Span
+from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter
+from urllib3.util.retry import Retry
+
+from app.settings import Settings
+from app.telemetry.identity import Identity, identity_of
+
+TIMEOUT_S = 10
+"""For one batch: connecting and answering."""
+
+
+class HoneyHiveProcessor(BatchSpanProcessor):
+    """Sends the spans that belong to a run: HoneyHive drops those without a session."""
+
+    def __init__(self, exporter: SpanExporter, source: str) -> None:
+        super().__init__(exporter)
+        self._source = source
+
+    def on_start(self, span: Span, parent_context: Context | None = None) -> None:
+        identity = identity_of(parent_context)
+        if identity is not None:
+            span.set_attributes(self._attributes(identity))
+
+    def on_end(self, span: ReadableSpan) -> None:
+        if "honeyhive.session_id" in (span.attributes or {}):
+            super().on_end(span)
+
+    def _attributes(self, identity: Identity) -> dict[str, str | bool]:
+        attributes: dict[str, str | bool] = {
+            "honeyhive.session_id": session_uuid(identity),
+            "honeyhive.session_name": identity.agent,
+            "honeyhive.session_auto_create": True,
+            "honeyhive.source": self._source,
+            "honeyhive_metadata.run_id": identity.run_id,
+            "honeyhive_user_properties.tenant": identity.tenant,
+        }
+        attributes |= {f"honeyhive_metadata.{key}": value for key, value in identity.metadata.items()}
+        if identity.user_id is not None:
+            attributes["honeyhive_user_properties.user_id"] = identity.user_id
+        return attributes
+
+
+def session_uuid(identity: Identity) -> str:
+    """The conversation's id as the UUID that HoneyHive asks for."""
+    try:
+        return str(UUID(identity.session_id))
+    except ValueError:
+        return str(uuid5(NAMESPACE_URL, f"waggle:{identity.tenant}:{identity.session_id}"))
+
+
+def processor(settings: Settings) -> HoneyHiveProcessor:
+    """Blocks for the import of the SDK (1.3 s), never for the network: call it in a thread."""
+    assert settings.hh_api_key is not None  # noqa: S101 without a key it would post prompts with `Bearer None`
+    from honeyhive import HoneyHiveTracer  # noqa: PLC0415 imported by those who use it
+    from honeyhive.tracer.lifecycle import unregister_tracer_from_atexit_cleanup  # noqa: PLC0415
+
+    tracer: Any = HoneyHiveTracer.init(
+        api_key=settings.hh_api_key.get_secret_value(),
+        server_url=settings.hh_api_url,
+        source=settings.hh_source,
+        session_id=str(uuid4()),
+        skip_backend_session_creation=True,
+        otlp_protocol="http/protobuf",  # retries 429 and 503; its JSON drops the batch
+        requests_session=_session(),
+    )
+    unregister_tracer_from_atexit_cleanup(tracer)  # it would wait for a hanging backend
+    _through_our_logging()
+    return HoneyHiveProcessor(tracer.otlp_exporter, settings.hh_source)
+
+
+def _session() -> requests.Session:
+    retry = Retry(
+        total=2, backoff_factor=0.5, status_forcelist=(429, 500, 502, 503, 504), allowed_methods=("POST",)
+    )
+    session = _Deadlines()
+    session.mount("https://", requests.adapters.HTTPAdapter(max_retries=retry))
+    session.mount("http://", requests.adapters.HTTPAdapter(max_retries=retry))
+    return session
+
+
+class _Deadlines(requests.Session):
+    """A session that never waits for ever."""
+
+    def request(self, *args: Any, **kwargs: Any) -> requests.Response:
+        if kwargs.get("timeout") is None:
+            kwargs["timeout"] = TIMEOUT_S
+        return super().request(*args, **kwargs)
+
+
+def _through_our_logging() -> None:
+    """The SDK's loggers print JSON on stdout by handlers of their own."""
+    for name in [name for name in logging.root.manager.loggerDict if name.startswith("honeyhive")]:
+        logger = logging.getLogger(name)
+        logger.handlers.clear()
+        logger.propagate = True

@@ -1,0 +1,215 @@
+"""The span of one model call, the same for every provider, and the span of a team's run.
+
+Attributes follow the GenAI semantic conventions (open-telemetry/semantic-conventions-genai) and, beside them,
+OpenInference's, which HoneyHive and Phoenix read. A stream's span costs the same however many tokens it has.
+"""
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import orjson
+from opentelemetry import context as otel_context
+from opentelemetry import trace
+from opentelemetry.context import _SUPPRESS_INSTRUMENTATION_KEY
+from opentelemetry.trace import Span, SpanKind, Status, StatusCode
+
+TRACER = "waggle"
+
+Attributes = dict[str, str | bool | int | float | Sequence[str]]
+
+
+@dataclass(frozen=True, slots=True)
+class ToolUse:
+    """A tool call that a model asks for."""
+
+    id: str
+    name: str
+    arguments: str
+    """JSON."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChatMessage:
+    """A message to or from a model."""
+
+    role: Literal["system", "user", "assistant", "tool"]
+    content: str = ""
+    thought: str | None = None
+    tool_calls: tuple[ToolUse, ...] = ()
+    tool_call_id: str | None = None
+    name: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ChatRequest:
+    """What a model is asked."""
+
+    provider: str
+    """As `gen_ai.provider.name` has it."""
+    model: str
+    messages: Sequence[ChatMessage]
+    tools: Sequence[Mapping[str, Any]] = ()
+    """Their JSON schemas: `name`, `description`, `parameters`."""
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    stream: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ChatResult:
+    """What a model answered."""
+
+    message: ChatMessage
+    finish_reason: str
+    input_tokens: int
+    output_tokens: int
+    cost_usd: float | None
+
+
+class LlmSpan:
+    """One model call, from request to result; it ends once, whatever happens.
+
+    Inside `current` the call's own SDK sees the span as its parent and the SDKs' instrumentors are silent.
+    A generator enters it around each step: a context kept over a `yield` is lost when another task goes on.
+    """
+
+    def __init__(self, request: ChatRequest) -> None:
+        self._span = trace.get_tracer(TRACER).start_span(
+            f"chat {request.model}", kind=SpanKind.CLIENT, attributes=_request_attributes(request)
+        )
+        self._started = time.perf_counter()
+        self._streamed = False
+
+    @contextmanager
+    def current(self) -> Iterator[None]:
+        context = otel_context.set_value(
+            _SUPPRESS_INSTRUMENTATION_KEY, True, trace.set_span_in_context(self._span)
+        )
+        token = otel_context.attach(context)
+        try:
+            yield
+        finally:
+            otel_context.detach(token)
+
+    def chunk(self) -> None:
+        """A piece of the answer has come; the first one is timed."""
+        if not self._streamed:
+            self._streamed = True
+            elapsed = time.perf_counter() - self._started
+            self._span.set_attribute("gen_ai.response.time_to_first_chunk", elapsed)
+
+    def end(self, result: ChatResult) -> None:
+        self._span.set_attributes(_result_attributes(result))
+        self._span.set_status(Status(StatusCode.OK))
+        self._span.end()
+
+    def fail(self, error: BaseException) -> None:
+        fail(self._span, error)
+        self._span.end()
+
+
+def fail(span: Span, error: BaseException) -> None:
+    """Mark the span as failed; a cancelled call is told apart by its `error.type`."""
+    span.set_attribute("error.type", type(error).__name__)
+    span.record_exception(error)
+    span.set_status(Status(StatusCode.ERROR, type(error).__name__))
+
+
+@contextmanager
+def workflow_span(team: str, kind: str, participants: Sequence[str]) -> Iterator[None]:
+    """A team's run: the parent of its agents' spans. To be entered and left by one task."""
+    with trace.get_tracer(TRACER).start_as_current_span(
+        f"invoke_workflow {team}",
+        attributes={
+            "gen_ai.operation.name": "invoke_workflow",
+            "gen_ai.workflow.name": team,
+            "waggle.team.type": kind,
+            "waggle.team.participants": list(participants),
+        },
+        record_exception=False,
+        set_status_on_exception=False,
+    ) as span:
+        try:
+            yield
+        except BaseException as error:
+            fail(span, error)
+            raise
+
+
+def _request_attributes(request: ChatRequest) -> Attributes:
+    messages = [_genai(message) for message in request.messages]
+    attributes: Attributes = {
+        "gen_ai.operation.name": "chat",
+        "gen_ai.provider.name": request.provider,
+        "gen_ai.request.model": request.model,
+        "gen_ai.request.stream": request.stream,
+        "gen_ai.input.messages": _json(messages),
+        "openinference.span.kind": "LLM",
+        "llm.provider": request.provider,
+        "llm.system": request.provider,
+        "llm.model_name": request.model,
+        "llm.invocation_parameters": _json(request.parameters),
+        "input.value": _json({"messages": messages}),
+        "input.mime_type": "application/json",
+    }
+    for index, message in enumerate(request.messages):
+        _openinference(attributes, f"llm.input_messages.{index}.message", message)
+    for index, tool in enumerate(request.tools):
+        attributes[f"llm.tools.{index}.tool.json_schema"] = _json(tool)
+    if request.tools:
+        attributes["gen_ai.tool.definitions"] = _json([{"type": "function", **tool} for tool in request.tools])
+    return attributes
+
+
+def _result_attributes(result: ChatResult) -> Attributes:
+    output = _genai(result.message) | {"finish_reason": result.finish_reason}
+    attributes: Attributes = {
+        "gen_ai.response.finish_reasons": [result.finish_reason],
+        "gen_ai.output.messages": _json([output]),
+        "gen_ai.usage.input_tokens": result.input_tokens,
+        "gen_ai.usage.output_tokens": result.output_tokens,
+        "llm.token_count.prompt": result.input_tokens,
+        "llm.token_count.completion": result.output_tokens,
+        "llm.token_count.total": result.input_tokens + result.output_tokens,
+        "output.value": result.message.content or _json(output["parts"]),
+        "output.mime_type": "text/plain" if result.message.content else "application/json",
+    }
+    if result.cost_usd is not None:
+        attributes["llm.cost.total"] = result.cost_usd
+    _openinference(attributes, "llm.output_messages.0.message", result.message)
+    return attributes
+
+
+def _genai(message: ChatMessage) -> dict[str, Any]:
+    parts: list[dict[str, Any]] = []
+    if message.thought:
+        parts.append({"type": "reasoning", "content": message.thought})
+    if message.tool_call_id is not None:
+        parts.append({"type": "tool_call_response", "id": message.tool_call_id, "response": message.content})
+    elif message.content:
+        parts.append({"type": "text", "content": message.content})
+    parts += [
+        {"type": "tool_call", "id": call.id, "name": call.name, "arguments": call.arguments}
+        for call in message.tool_calls
+    ]
+    return {"role": message.role, "parts": parts}
+
+
+def _openinference(attributes: Attributes, prefix: str, message: ChatMessage) -> None:
+    attributes[f"{prefix}.role"] = message.role
+    if message.content:
+        attributes[f"{prefix}.content"] = message.content
+    if message.tool_call_id is not None:
+        attributes[f"{prefix}.tool_call_id"] = message.tool_call_id
+    if message.name is not None:
+        attributes[f"{prefix}.name"] = message.name
+    for index, call in enumerate(message.tool_calls):
+        attributes[f"{prefix}.tool_calls.{index}.tool_call.id"] = call.id
+        attributes[f"{prefix}.tool_calls.{index}.tool_call.function.name"] = call.name
+        attributes[f"{prefix}.tool_calls.{index}.tool_call.function.arguments"] = call.arguments
+
+
+def _json(value: Any) -> str:
+    return orjson.dumps(value, default=str, option=orjson.OPT_NON_STR_KEYS).decode()

@@ -1,0 +1,194 @@
+"""The tracer provider, and where its spans go: HoneyHive, an OTLP endpoint, the built-in store, each by itself.
+
+AutoGen takes the global provider at each span, and the global provider can be set once in a process. So one
+provider is made for the process, and each `Telemetry` plugs its destinations in and out.
+"""
+
+import asyncio
+import logging
+import os
+import threading
+from collections.abc import Sequence
+from urllib.parse import unquote
+
+from opentelemetry import propagate, trace
+from opentelemetry.context import Context
+from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+from opentelemetry.sdk.resources import SERVICE_NAME, Resource
+from opentelemetry.sdk.trace import ReadableSpan, Span, SpanLimits, SpanProcessor, TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor
+from opentelemetry.sdk.trace.sampling import ALWAYS_ON, Decision, Sampler, SamplingResult
+from opentelemetry.trace import Link, SpanKind, TraceState
+from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+from opentelemetry.util.types import Attributes
+
+from app.settings import Settings
+from app.telemetry import honeyhive, instrumentors
+from app.telemetry.identity import Identity, IdentityProcessor, with_identity
+from app.telemetry.store import TraceStore
+
+logger = logging.getLogger(__name__)
+
+ATTRIBUTE_LENGTH = 64 * 1024
+ATTRIBUTE_COUNT = 1024
+"""OpenInference spreads each message over attributes of its own; beyond the limit the oldest would go first."""
+START_TIMEOUT_S = 20
+"""For a destination's SDK to be imported, on a busy machine."""
+
+
+class Telemetry:
+    """Owns this service's destinations from `start` to `stop`; `store` answers GET /runs/{id}/trace."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self.store = TraceStore(settings.trace_store_runs)
+        self._processors: list[SpanProcessor] = []
+
+    async def start(self) -> None:
+        provider = _provider(self._settings.otel_service_name)
+        self._processors.append(self.store)
+        if self._settings.hh_api_key is not None:
+            try:
+                async with asyncio.timeout(START_TIMEOUT_S):
+                    self._processors.append(await asyncio.to_thread(honeyhive.processor, self._settings))
+            except Exception:  # a broken backend SDK costs its traces, never the service
+                logger.exception("HoneyHive could not be started: no traces go there")
+        if (endpoint := _otlp_endpoint(self._settings)) is not None:
+            self._processors.append(BatchSpanProcessor(_otlp_exporter(self._settings, endpoint)))
+        _switchboard.plug(self._processors)
+        instrumentors.instrument(provider)
+
+    async def stop(self) -> None:
+        """Flush within the deadline, in threads that the process need not wait for: a backend may hang."""
+        instrumentors.uninstrument()
+        _switchboard.unplug(self._processors)
+        loop = asyncio.get_running_loop()
+        ends = []
+        for processor in self._processors:
+            end = loop.create_future()
+            ends.append(end)
+            threading.Thread(target=_shut_down, args=(processor, loop, end), daemon=True).start()
+        _, late = await asyncio.wait(ends, timeout=self._settings.shutdown_timeout_s)
+        if late:
+            logger.warning("%d trace backend(s) did not take the last spans in time", len(late))
+
+
+def adopt_current_span(identity: Identity) -> None:
+    """The current span, a request's, turns out to be that run's."""
+    span = trace.get_current_span()
+    if isinstance(span, Span):
+        _switchboard.on_start(span, with_identity(identity))
+
+
+def current_trace_id() -> str:
+    """32 hex digits."""
+    return f"{trace.get_current_span().get_span_context().trace_id:032x}"
+
+
+def traceresponse() -> str | None:
+    """The W3C `traceresponse` header of the current span, or None outside of one."""
+    context = trace.get_current_span().get_span_context()
+    if not context.is_valid:
+        return None
+    return f"00-{context.trace_id:032x}-{context.span_id:016x}-{context.trace_flags:02x}"
+
+
+def _shut_down(
+    processor: SpanProcessor, loop: asyncio.AbstractEventLoop, end: "asyncio.Future[None]"
+) -> None:
+    try:
+        processor.shutdown()
+    except Exception:  # a backend's failure at the end is worth a line, not a crash
+        logger.exception("A trace backend failed while it was shut down")
+    try:
+        loop.call_soon_threadsafe(lambda: end.done() or end.set_result(None))
+    except RuntimeError:
+        logger.debug("The loop was closed before a late trace backend was done")
+
+
+class _Switchboard(SpanProcessor):
+    """Passes each span on to the destinations plugged in, the identity written first."""
+
+    def __init__(self) -> None:
+        self._identity = IdentityProcessor()
+        self._processors: tuple[SpanProcessor, ...] = ()
+
+    def plug(self, processors: Sequence[SpanProcessor]) -> None:
+        self._processors = (*self._processors, *processors)
+
+    def unplug(self, processors: Sequence[SpanProcessor]) -> None:
+        self._processors = tuple(p for p in self._processors if p not in processors)
+
+    def on_start(self, span: Span, parent_context: Context | None = None) -> None:
+        self._identity.on_start(span, parent_context)
+        for processor in self._processors:
+            processor.on_start(span, parent_context)
+
+    def on_end(self, span: ReadableSpan) -> None:
+        for processor in self._processors:
+            processor.on_end(span)
+
+
+_switchboard = _Switchboard()
+
+
+class _EverySpan(Sampler):
+    """Records everything but AutoGen's `create_agent`, a constructor's noise; a remote caller's
+    unsampled `traceparent` switches nothing off."""
+
+    def should_sample(
+        self,
+        parent_context: Context | None,
+        trace_id: int,
+        name: str,
+        kind: SpanKind | None = None,
+        attributes: Attributes = None,
+        links: Sequence[Link] | None = None,
+        trace_state: TraceState | None = None,
+    ) -> SamplingResult:
+        if attributes and attributes.get("gen_ai.operation.name") == "create_agent":
+            return SamplingResult(Decision.DROP)
+        return ALWAYS_ON.should_sample(parent_context, trace_id, name, kind, attributes, links)
+
+    def get_description(self) -> str:
+        return "EverySpan"
+
+
+def _provider(service_name: str) -> TracerProvider:
+    """The process's provider: made on first use; a foreign one, installed before us, is joined."""
+    current = trace.get_tracer_provider()
+    if not isinstance(current, TracerProvider):
+        current = TracerProvider(
+            resource=Resource.create({SERVICE_NAME: service_name}),
+            sampler=_EverySpan(),
+            span_limits=SpanLimits(
+                max_span_attributes=ATTRIBUTE_COUNT, max_span_attribute_length=ATTRIBUTE_LENGTH
+            ),
+            shutdown_on_exit=False,  # it would wait for a hanging backend; `Telemetry.stop` has a deadline
+        )
+        trace.set_tracer_provider(current)
+        propagate.set_global_textmap(TraceContextTextMapPropagator())  # no baggage in or out
+    if not getattr(current, "_waggle_joined", False):
+        current.add_span_processor(_switchboard)
+        current._waggle_joined = True  # type: ignore[attr-defined]  # noqa: SLF001 our own mark, once per provider
+    return current
+
+
+def _otlp_endpoint(settings: Settings) -> str | None:
+    if settings.otel_exporter_otlp_traces_endpoint:
+        return settings.otel_exporter_otlp_traces_endpoint
+    if settings.otel_exporter_otlp_endpoint:
+        return settings.otel_exporter_otlp_endpoint.rstrip("/") + "/v1/traces"
+    return None
+
+
+def _otlp_exporter(settings: Settings, endpoint: str) -> OTLPSpanExporter:
+    secret = settings.otel_exporter_otlp_traces_headers or settings.otel_exporter_otlp_headers
+    pairs = [pair.partition("=") for pair in secret.get_secret_value().split(",")] if secret else []
+    headers = {name.strip(): unquote(value.strip()) for name, _, value in pairs if name.strip()}
+    return OTLPSpanExporter(endpoint=endpoint, headers=headers, timeout=settings.otel_exporter_otlp_timeout)
+
+
+def use_stable_http_names() -> None:
+    """The HTTP conventions' stable attribute names; the instrumentation reads this switch once."""
+    os.environ.setdefault("OTEL_SEMCONV_STABILITY_OPT_IN", "http")

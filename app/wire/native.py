@@ -1,0 +1,60 @@
+"""Waggle's own protocol: server-sent events, and the `Run` as JSON (docs/api.md)."""
+
+import re
+from collections.abc import AsyncIterator
+from dataclasses import asdict, replace
+from typing import Any
+
+import orjson
+
+from app.events import MessageAdded, Run, RunEnded, RunEvent, RunStarted, TextDelta, ThoughtDelta
+
+Numbered = tuple[int, RunEvent]
+
+_ID = re.compile(r"(?P<run_id>[0-9a-f-]{36}):(?P<attempt>\d{1,9})-(?P<seq>\d{1,18})")
+_OPTIONS = orjson.OPT_UTC_Z
+
+
+async def frames(run_id: str, events: AsyncIterator[list[Numbered]]) -> AsyncIterator[bytes]:
+    """Server-sent events, as many in one piece of bytes as there were at once."""
+    async for batch in events:
+        yield b"".join([_frame(run_id, seq, event) for seq, event in batch])
+
+
+def response(finished: Run) -> bytes:
+    """The `Run` as JSON."""
+    return orjson.dumps(finished, option=_OPTIONS)
+
+
+def last_seen(event_id: str) -> tuple[str, int] | None:
+    """The run and the number of the event that a `Last-Event-ID` names; None for what is no id of ours."""
+    match = _ID.fullmatch(event_id)
+    return (match["run_id"], int(match["seq"])) if match else None
+
+
+def _frame(run_id: str, seq: int, event: RunEvent) -> bytes:
+    data = orjson.dumps(_payload(run_id, seq, event), option=_OPTIONS)
+    return b"id: %b:1-%d\nevent: %b\ndata: %b\n\n" % (run_id.encode(), seq, event.type.encode(), data)
+
+
+def _payload(run_id: str, seq: int, event: RunEvent) -> dict[str, Any]:
+    payload: dict[str, Any] = {"type": event.type, "run_id": run_id, "seq": seq}
+    match event:
+        case TextDelta() | ThoughtDelta():
+            payload |= {"source": event.source, "message_id": event.message_id, "delta": event.delta}
+        case MessageAdded():
+            payload["message"] = event.message
+        case RunStarted():
+            payload |= {
+                "agent": event.agent,
+                "session_id": event.session_id,
+                "trace_id": event.trace_id,
+                "attempt": event.attempt,
+            }
+        case RunEnded():
+            run = asdict(replace(event.run, messages=[]))
+            del run["messages"]
+            payload["run"] = run
+            if event.run.error is not None:
+                payload["error"] = event.run.error
+    return payload

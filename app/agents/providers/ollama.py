@@ -1,6 +1,5 @@
 """Ollama."""
 
-from contextlib import aclosing
 from dataclasses import replace
 from typing import Any
 from uuid import uuid4
@@ -15,7 +14,7 @@ from autogen_ext.models.ollama._model_info import get_info
 from ollama import AsyncClient, ResponseError
 
 from app.agents.providers import Endpoint
-from app.agents.providers.shared import Pieces, SharedClient
+from app.agents.providers.shared import SharedClient
 
 LIMITS = httpx.Limits(max_connections=1000, max_keepalive_connections=100)
 """As the other SDKs have it; with httpx's 100 connections further streams would wait in silence."""
@@ -49,19 +48,20 @@ class OllamaClient(SharedClient, OllamaChatCompletionClient):
 
     async def create(self, *args: Any, **options: Any) -> CreateResult:
         try:
-            return _mended(await super().create(*args, **options))
+            return await super().create(*args, **options)
         except ConnectionError as error:  # Python's own, which says nothing of who was called
             raise ResponseError(str(error), 503) from error
 
-    async def create_stream(self, *args: Any, **options: Any) -> Pieces:
-        text = ""
-        async with aclosing(super().create_stream(*args, **options)) as pieces:
-            async for piece in pieces:
-                if isinstance(piece, CreateResult):
-                    yield _mended(piece, text)
-                else:
-                    text += piece
-                    yield piece
+    def mended(self, result: CreateResult, said: str) -> CreateResult:
+        if isinstance(result.content, str):
+            mended = result
+        elif result.content:
+            calls = [replace(call, id=f"call_{uuid4().hex}") for call in result.content]
+            mended = result.model_copy(update={"content": calls, "finish_reason": "function_calls"})
+        else:
+            text = said or result.thought or ""
+            mended = result.model_copy(update={"content": text, "thought": None})
+        return super().mended(mended, said)
 
     async def close(self) -> None:
         await self._client.close()  # type: ignore[no-untyped-call]
@@ -100,16 +100,6 @@ def ollama(name: str, where: Endpoint) -> OllamaClient:
         transport=Retrying(where.max_retries, httpx.AsyncHTTPTransport(limits=LIMITS)),
     )
     return OllamaClient(client, name, _info(name))
-
-
-def _mended(result: CreateResult, text: str = "") -> CreateResult:
-    """`text` is what was streamed."""
-    if isinstance(result.content, str):
-        return result
-    if not result.content:
-        return result.model_copy(update={"content": text or result.thought or "", "thought": None})
-    calls = [replace(call, id=f"call_{uuid4().hex}") for call in result.content]
-    return result.model_copy(update={"content": calls, "finish_reason": "function_calls"})
 
 
 def _told(headers: httpx.Headers) -> float | None:

@@ -4,7 +4,7 @@ from abc import ABC
 from collections.abc import Mapping
 from typing import Any
 
-from autogen_core.models import ModelFamily, ModelInfo
+from autogen_core.models import CreateResult, ModelFamily, ModelInfo
 from autogen_ext.models.openai import AzureOpenAIChatCompletionClient, OpenAIChatCompletionClient
 
 # AutoGen is pinned; otherwise only the constructor's error would tell whether it knows a model.
@@ -15,6 +15,9 @@ from app.agents.providers.shared import Pieces, SharedClient
 
 NO_KEY = "none"
 """The SDK insists on a key; servers that ask for none ignore it."""
+
+OPEN, CLOSE = "<think>", "</think>"
+"""Around what AutoGen streams of a `reasoning_content`."""
 
 
 class _ChatCompletions(SharedClient, ABC):
@@ -33,6 +36,13 @@ class _ChatCompletions(SharedClient, ABC):
         # Not an argument of the client's: where nothing is streamed, OpenAI refuses `stream_options`.
         counted = {"stream_options": {"include_usage": True}} | dict(extra_create_args or {})
         return super().create_stream(*args, extra_create_args=counted, **options)
+
+    def mended(self, result: CreateResult, said: str) -> CreateResult:
+        if result.thought is not None and said.startswith(OPEN):
+            # AutoGen takes the tags off with `strip`, and letters of the thought with them.
+            thought, _, _ = said.removeprefix(OPEN).partition(CLOSE)
+            result = result.model_copy(update={"thought": thought})
+        return super().mended(result, said)
 
 
 class OpenAIClient(_ChatCompletions, OpenAIChatCompletionClient):

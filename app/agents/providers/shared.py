@@ -8,7 +8,8 @@ error of the interpreter's.
 
 import asyncio
 from abc import ABC
-from collections.abc import AsyncGenerator, Awaitable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from functools import partial
 from typing import Any, Self, TypeVar
 
 import anyio
@@ -43,19 +44,35 @@ class SharedClient(ChatCompletionClient, ABC):
     async def create(self, *args: Any, **options: Any) -> CreateResult:
         create = super().create  # type: ignore[safe-super]  # the next class is AutoGen's
         with _Exchange(options.pop("cancellation_token", None)) as exchange:
-            return await exchange.step(create(*args, cancellation_token=exchange, **options))
+            call = partial(create, *args, cancellation_token=exchange, **options)
+            return self.mended(await exchange.step(call), "")
 
     async def create_stream(self, *args: Any, **options: Any) -> Pieces:
         create_stream = super().create_stream  # type: ignore[safe-super]  # the next class is AutoGen's
         with _Exchange(options.pop("cancellation_token", None)) as exchange:
             pieces = create_stream(*args, cancellation_token=exchange, **options)
+            read = partial(anext, pieces, None)
+            said: list[str] = []
             try:
-                while (piece := await exchange.step(anext(pieces, None))) is not None:
-                    yield piece
+                while (piece := await exchange.step(read)) is not None:
+                    if isinstance(piece, CreateResult):
+                        yield self.mended(piece, "".join(said))
+                    else:
+                        said.append(piece)
+                        yield piece
             finally:
                 with anyio.move_on_after(CLOSE_S, shield=True):
                     await pieces.aclose()
                     await exchange.close_response()
+
+    def mended(self, result: CreateResult, said: str) -> CreateResult:  # noqa: ARG002  # its heirs need it
+        """The result without what AutoGen got wrong; `said` is what was streamed before.
+
+        A page of HTML with status 200 has no events, for instance, and comes out as an answer without words.
+        """
+        if not result.content and result.finish_reason == "unknown":
+            raise UnreadableAnswerError
+        return result
 
     def count_tokens(self, messages: Sequence[LLMMessage], *, tools: Sequence[Tool | ToolSchema] = ()) -> int:
         """An estimate: a token for every four characters, and four for what frames a message."""
@@ -101,13 +118,15 @@ class _Exchange(CancellationToken):
         self._request = self._request or future
         return future
 
-    async def step(self, work: Awaitable[T]) -> T:
+    async def step(self, begin: Callable[[], Awaitable[T]]) -> T:
         """Its result; CancelledError as soon as the caller's token is cancelled."""
+        if self._end.cancelled():
+            raise asyncio.CancelledError
         try:
             # A deadline interrupts what its own task awaits; a task for each chunk, as upstream has it, would
             # cost more, and tear the contexts of traces.
-            async with asyncio.timeout(0 if self._end.cancelled() else None) as self._step:
-                result = await work
+            async with asyncio.timeout(None) as self._step:
+                result = await begin()
         except TimeoutError:
             if self._end.cancelled():
                 raise asyncio.CancelledError from None
@@ -118,7 +137,6 @@ class _Exchange(CancellationToken):
             raise UnreadableAnswerError from error
         finally:
             self._step = None
-        _check(result)
         return result
 
     async def close_response(self) -> None:
@@ -135,12 +153,6 @@ class _Exchange(CancellationToken):
     def _interrupt(self, end: asyncio.Future[None]) -> None:
         if end.cancelled() and self._step is not None:
             self._step.reschedule(asyncio.get_running_loop().time())
-
-
-def _check(piece: object) -> None:
-    """A page of HTML with status 200 has no events, and AutoGen calls that an answer without words."""
-    if isinstance(piece, CreateResult) and not piece.content and piece.finish_reason == "unknown":
-        raise UnreadableAnswerError
 
 
 def _tokens(content: object) -> int:

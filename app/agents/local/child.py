@@ -1,8 +1,8 @@
 """The embedded model's own process, a script that imports nothing of the service: one llama.cpp server.
 
 A process of its own, because loading a model holds the GIL for seconds. The first line of stdin configures
-it, in JSON; the first line of stdout is its address. Then stdin is its life line: when the owner ends, however
-it ends, stdin reaches EOF and the process leaves. It holds no state, so it may as well be killed.
+it, in JSON; the first line of stdout is its address. Then stdin is its life line: when the owner ends, in
+whatever way, stdin reaches EOF and the process leaves. It holds no state, so it may as well be killed.
 """
 
 import json
@@ -43,6 +43,7 @@ def _serve(config: dict[str, Any]) -> Any:
     params.n_parallel = config["slots"]
     params.n_ctx = config["context_tokens"] * config["slots"]
     params.n_predict = config["max_tokens"]  # a hard stop for every request
+    params.n_batch = 256  # so much of a cancelled prompt is still read: seconds, with the default 26
     params.cpuparams.n_threads = params.cpuparams_batch.n_threads = config["threads"]
     params.no_extra_bufts = True  # no repacked copy of the weights: 600 MB less
     params.cache_ram_mib = 128  # of prompts; the default grows to 8 GiB

@@ -2,8 +2,8 @@
 
 What differs from upstream's, and why: the address is known once the process runs, and is another when it
 died and was started again; upstream leaves an abandoned stream open, which keeps one of the few slots busy
-until the whole answer is written; upstream counts tokens with a table that it downloads. A named `tool_choice`
-counts as `auto`, for llama.cpp does not know it.
+until the whole answer is written; upstream counts tokens with a table that it downloads. A `tool_choice` that
+names a tool counts as `auto`, for llama.cpp does not know it.
 """
 
 import asyncio
@@ -132,9 +132,7 @@ class LocalChatCompletionClient(OpenAIChatCompletionClient):
         texts = [str(message.content) for message in messages] + [str(schema) for schema in schemas]
         return sum(len(text.encode()) // 3 + 8 for text in texts) + (TOOLS_TOKENS if tools else 0)
 
-    def remaining_tokens(
-        self, messages: Sequence[LLMMessage], *, tools: Sequence[Tool | ToolSchema] = ()
-    ) -> int:
+    def remaining_tokens(self, messages: Sequence[LLMMessage], *, tools: Sequence[Tool | ToolSchema] = ()) -> int:
         """What is left of the context beside the conversation and the longest answer."""
         return self._context_tokens - self._max_tokens - self.count_tokens(messages, tools=tools)
 

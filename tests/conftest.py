@@ -1,19 +1,32 @@
 """What every test may ask for."""
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 
 import pytest
 
+from app.settings import Settings
 from tests.servers.honeyhive import HoneyHive
+from tests.servers.openai_wire import OpenAIWire
 from tests.servers.otlp import Collector
 from tests.servers.postgres import postgres, postgres_url
+from tests.service import Service, serving
 
 __all__ = ["postgres", "postgres_url"]
+
+MODEL = "openai:gpt-4o-mini"
 
 
 @pytest.fixture(scope="session")
 def anyio_backend() -> str:
     return "asyncio"
+
+
+@pytest.fixture(autouse=True)
+def no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A developer's own keys and endpoints are none of a test's."""
+    for name in (*Settings.model_fields, "google_api_key", "openai_base_url"):
+        monkeypatch.delenv(name.upper(), raising=False)
 
 
 @pytest.fixture
@@ -28,3 +41,23 @@ def honeyhive() -> Iterator[HoneyHive]:
     """A HoneyHive of this test's own."""
     with HoneyHive() as honeyhive:
         yield honeyhive
+
+
+@pytest.fixture
+async def openai() -> AsyncIterator[OpenAIWire]:
+    """A server that speaks OpenAI's wire."""
+    async with OpenAIWire() as wire:
+        yield wire
+
+
+@pytest.fixture
+def with_openai(openai: OpenAIWire, tmp_path: Path) -> dict[str, object]:
+    """Settings for a service whose model is `openai`."""
+    return {"model": MODEL, "model_base_url": f"{openai.url}/v1", "openai_api_key": "sk-test", "data_dir": tmp_path}
+
+
+@pytest.fixture
+async def service(with_openai: dict[str, object]) -> AsyncIterator[Service]:
+    """A service on SQLite, whose model is `openai`."""
+    async with serving(**with_openai) as service:
+        yield service

@@ -37,12 +37,12 @@ def main() -> None:
     except ValidationError as error:
         for found in error.errors():
             name = ".".join(str(part) for part in found["loc"]).upper()
-            print(f"{name or 'Settings'}: {found['msg'].removeprefix('Value error, ')}", file=sys.stderr)
+            print(f"{name or 'Settings'}: {found['msg'].removeprefix('Value error, ')}", file=sys.stderr)  # noqa: T201 nothing logs yet
         sys.exit(1)
     logging.basicConfig(level=settings.log_level.upper(), format="%(levelname)s %(name)s: %(message)s")
     for noisy in ("httpx", "httpcore", "autogen_core", "autogen_core.events", "autogen_agentchat"):
         logging.getLogger(noisy).setLevel(logging.WARNING)  # whole prompts, at INFO
-    AppStatus.disable_automatic_graceful_drain()  # streams end by their run's last event: see Server
+    AppStatus.enable_automatic_graceful_drain = False  # streams end by their run's last event: see Server
     asyncio.run(_serve(settings))
 
 

@@ -60,7 +60,14 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             allow_origins=settings.cors_origins,
             allow_methods=["GET", "POST", "DELETE"],
             allow_headers=["*"],
-            expose_headers=["X-Run-ID", "X-Session-ID", "X-Request-ID", "traceresponse", "Retry-After", "Location"],
+            expose_headers=[
+                "X-Run-ID",
+                "X-Session-ID",
+                "X-Request-ID",
+                "traceresponse",
+                "Retry-After",
+                "Location",
+            ],
         )
     app.add_middleware(Named)
     use_stable_http_names()

@@ -108,6 +108,4 @@ class Other(_Said):
     content: str
 
 
-Message = (
-    Text | Thought | ToolCall | ToolResult | Handoff | Structured | Image | Memory | Speaker | Other
-)
+Message = Text | Thought | ToolCall | ToolResult | Handoff | Structured | Image | Memory | Speaker | Other

@@ -63,9 +63,7 @@ class Settings(BaseSettings):
     """Azure OpenAI's API version."""
     anthropic_api_key: SecretStr | None = None
     """Anthropic's key."""
-    gemini_api_key: SecretStr | None = Field(
-        None, validation_alias=AliasChoices("gemini_api_key", "google_api_key")
-    )
+    gemini_api_key: SecretStr | None = Field(None, validation_alias=AliasChoices("gemini_api_key", "google_api_key"))
     """Google Gemini's key; GOOGLE_API_KEY is read too."""
     ollama_host: str | None = None
     """Where Ollama listens; unset: http://127.0.0.1:11434."""

@@ -1,0 +1,1 @@
+"""AutoGen: which agents there are, their models, one conversation, its messages as events. Knows AutoGen, alone."""

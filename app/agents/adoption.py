@@ -69,7 +69,9 @@ def parts_of(agent: ChatAgent | Team) -> Iterator[Any]:
         seen.add(id(part))
         yield part
         for value in vars(part).values():
-            values = value if isinstance(value, list | tuple) else value.values() if isinstance(value, dict) else (value,)
+            values = (
+                value if isinstance(value, list | tuple) else value.values() if isinstance(value, dict) else (value,)
+            )
             todo += [item for item in values if isinstance(item, _PARTS)]
 
 

@@ -47,7 +47,7 @@ SHORT_NAMES = {
 }
 """AutoGen's own abbreviations."""
 OWN_MODEL = "waggle.model"
-"""The provider of a model client that this service chooses: `{"provider": "waggle.model", "config": {"model": null}}`."""
+"""The provider of a model that this service chooses: `{"provider": "waggle.model", "config": {"model": null}}`."""
 
 _PREPARED = "app.agents.components.PreparedClient"
 ClientMaker = Callable[[ComponentModel], ChatCompletionClient]
@@ -110,9 +110,9 @@ def _providers(node: Any) -> Iterator[str]:
 def _prepare(node: Any, clients: list[ChatCompletionClient], context: AgentContext, client_of: ClientMaker) -> Any:
     """The component with each model client replaced by the number of one in `clients`."""
     match node:
-        case {"provider": str() as provider, **rest} if _is_model(provider, rest):
+        case {"provider": str() as provider} if _is_model(provider, node):
             if provider == OWN_MODEL:
-                client = context.model((rest.get("config") or {}).get("model"))
+                client = context.model((node.get("config") or {}).get("model"))
             else:
                 client = client_of(ComponentModel(**node | {"provider": SHORT_NAMES.get(provider, provider)}))
                 context.models.append(client)
@@ -126,10 +126,10 @@ def _prepare(node: Any, clients: list[ChatCompletionClient], context: AgentConte
             return node
 
 
-def _is_model(provider: str, rest: dict[str, Any]) -> bool:
+def _is_model(provider: str, node: dict[str, Any]) -> bool:
     return (
         provider == OWN_MODEL
-        or rest.get("component_type") == "model"
+        or node.get("component_type") == "model"
         or SHORT_NAMES.get(provider, provider).startswith("autogen_ext.models.")
     )
 

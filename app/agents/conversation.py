@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import aclosing, nullcontext
 from typing import Any
 
@@ -51,8 +51,7 @@ class Conversation:
                 errors=[{"loc": ["body", "task"], "msg": "The agent's model takes text only."}],
             )
         content = [
-            await _image(index, part) if isinstance(part, ImagePart) else part.text
-            for index, part in enumerate(task)
+            await _image(index, part) if isinstance(part, ImagePart) else part.text for index, part in enumerate(task)
         ]
         self._task = MultiModalMessage(content=content, source="user")
 
@@ -62,14 +61,14 @@ class Conversation:
             return
         try:
             await self._agent.load_state(orjson.loads(state))
-        except Exception as error:  # whatever a user's agent raises for a state that another version of it saved
+        except (ValueError, LookupError, TypeError, AttributeError, AssertionError, RuntimeError) as error:
             logger.warning("The saved state does not fit agent %r", self._name, exc_info=True)
             raise StateConflict(
                 f"The session's saved state no longer fits agent {self._name!r}, which has changed: "
                 "start a new session."
             ) from error
 
-    async def run(self) -> AsyncIterator[Told]:
+    async def run(self) -> AsyncGenerator[Told, None]:
         """Let it answer the task. Raises an AppError for a failure, CancelledError after `cancel`."""
         LEDGER.set(self._ledger)
         members = participants_of(self._agent)
@@ -95,8 +94,10 @@ class Conversation:
             raise
         except Exception as error:  # a user's agent may raise anything; a team wraps it in a RuntimeError
             logger.exception("Agent %r failed", self._name)
-            raise classify(error) or self._ledger.failure or RunFailed(
-                f"Agent {self._name!r} failed with {type(error).__name__}; the service's log says why."
+            raise (
+                classify(error)
+                or self._ledger.failure
+                or RunFailed(f"Agent {self._name!r} failed with {type(error).__name__}; the service's log says why.")
             ) from error
 
     def cancel(self) -> None:

@@ -1,5 +1,8 @@
-"""What a run's model calls came to. A team reports neither its selector's tokens nor its failures' types,
-so both are written down where every call passes, on a sheet that travels with the run's context."""
+"""What a run's model calls came to.
+
+A team reports neither its selector's tokens nor its failures' types. So both are written down where every call
+passes, on a sheet that travels with the run's context.
+"""
 
 from contextvars import ContextVar
 from dataclasses import dataclass

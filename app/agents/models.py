@@ -36,9 +36,7 @@ class ModelRef:
         provider, _, name = text.strip().partition(":")
         if provider not in PROVIDERS:
             known = ", ".join(PROVIDERS)
-            raise ValueError(
-                f"{text!r} names no provider: write provider:name, with provider one of {known}."
-            )
+            raise ValueError(f"{text!r} names no provider: write provider:name, with provider one of {known}.")
         if not name and provider != "local":
             example = PROVIDERS[provider].example
             raise ValueError(f"{text!r} names no model: write {provider}:name, as in {provider}:{example}.")

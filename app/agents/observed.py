@@ -14,7 +14,7 @@ from autogen_core.models import (
     CreateResult,
     FunctionExecutionResultMessage,
     LLMMessage,
-    ModelCapabilities,  # type: ignore[deprecated]
+    ModelCapabilities,
     ModelInfo,
     RequestUsage,
     SystemMessage,
@@ -170,13 +170,11 @@ class ObservedClient(ChatCompletionClient):
     def count_tokens(self, messages: Sequence[LLMMessage], *, tools: Sequence[Tool | ToolSchema] = []) -> int:
         return self.inner.count_tokens(messages, tools=tools)
 
-    def remaining_tokens(
-        self, messages: Sequence[LLMMessage], *, tools: Sequence[Tool | ToolSchema] = []
-    ) -> int:
+    def remaining_tokens(self, messages: Sequence[LLMMessage], *, tools: Sequence[Tool | ToolSchema] = []) -> int:
         return self.inner.remaining_tokens(messages, tools=tools)
 
     @property
-    def capabilities(self) -> ModelCapabilities:  # type: ignore[deprecated]
+    def capabilities(self) -> ModelCapabilities:
         return self.inner.capabilities
 
     @property

@@ -47,22 +47,15 @@ class Registry:
     async def start(self) -> None:
         """Read every agent and build it once; one that fails is listed as invalid, and is logged."""
         os.environ["AUTOGEN_DISABLE_RUNTIME_TRACING"] = str(not self._settings.autogen_runtime_spans).lower()
-        for spec in CATALOG:
-            self._specs[spec.name] = spec
-        paths = {}
+        found: dict[str, AgentSpec | Path] = {spec.name: spec for spec in CATALOG}
         for path in await asyncio.to_thread(agent_files, self._settings.agents_dir.absolute()):
-            if path.stem in paths:
+            if isinstance(found.get(path.stem), Path):
                 logger.error("Agent %r: two files give it; %s is left out", path.stem, path.name)
-                continue
-            paths[path.stem] = path
-            try:
-                self._specs[path.stem] = await asyncio.to_thread(read, path, self._component_client)
-            except Exception as error:  # whatever a user's file raises
-                self._reject(path.stem, error, path)
+            else:
+                found[path.stem] = path
         async with anyio.create_task_group() as group:
-            for spec in list(self._specs.values()):
-                if spec.name not in self.cards:
-                    group.start_soon(self._try_out, spec, paths.get(spec.name))
+            for name, source in found.items():
+                group.start_soon(self._try_out, name, source)
 
     async def close(self) -> None:
         await self.models.aclose()
@@ -97,19 +90,22 @@ class Registry:
                 raise AgentInvalid(f"Agent {name!r} could not be built: {reason(error)}.") from error
             yield Conversation(name, agent, context)
 
-    async def _try_out(self, spec: AgentSpec, path: Path | None) -> None:
+    async def _try_out(self, name: str, source: AgentSpec | Path) -> None:
+        path = source if isinstance(source, Path) else None
         try:
             async with asyncio.timeout(BUILD_TIMEOUT_S), AsyncExitStack() as stack:
+                spec = await self._read(source) if isinstance(source, Path) else source
                 agent = await spec.make(AgentContext(self._model_or_none, stack))
                 await adopt(agent, stack, spans=False)
-                self.cards[spec.name] = await card_of(spec, agent)
-        except Exception as error:  # whatever a user's recipe raises
-            self._reject(spec.name, error, path)
+                self.cards[name] = await card_of(spec, agent)
+                self._specs[name] = spec
+        except Exception as error:
+            why = error.detail if isinstance(error, AppError) else reason(error, path)
+            logger.error("Agent %r is not served: %s", name, why, exc_info=error)  # noqa: TRY400 as told
+            self.cards[name] = AgentCard(name=name, status="invalid", reason=why)
 
-    def _reject(self, name: str, error: Exception, path: Path | None) -> None:
-        why = error.detail if isinstance(error, AppError) else reason(error, path)
-        logger.error("Agent %r is not served: %s", name, why, exc_info=error)
-        self.cards[name] = AgentCard(name=name, status="invalid", reason=why)
+    async def _read(self, path: Path) -> AgentSpec:
+        return await asyncio.to_thread(read, path, self._component_client)
 
     def _model_or_none(self, ref: str | None) -> ChatCompletionClient:
         """For a look at an agent: one without a model is described too, and answers 503 when it is run."""

@@ -122,12 +122,14 @@ class Translator:
                 yield Speaker(**about, candidates=self._participants, selected=list(message.content))
             case autogen.StructuredMessage():
                 yield Structured(
-                    **about | {"id": self._streamed_id(message)}, content=message.content.model_dump(mode="json")
+                    **about | {"id": self._streamed_id(message)},
+                    content=message.content.model_dump(mode="json"),
                 )
             case autogen.BaseTextChatMessage():
                 streamed = isinstance(message, autogen.TextMessage)
                 yield Text(
-                    **about | {"id": self._streamed_id(message) if streamed else message.id}, content=message.content
+                    **about | {"id": self._streamed_id(message) if streamed else message.id},
+                    content=message.content,
                 )
             case _:
                 yield Other(**about, name=type(message).__name__, content=message.to_text())

@@ -29,7 +29,10 @@ LastEventId = Annotated[str | None, Header(description="The last event seen: the
 @router.get("")
 async def list_agents(parts: PartsDep) -> dict[str, Any]:
     """The agents that are served, and those whose files are broken (`status: invalid`, with the `reason`)."""
-    return {"items": [parts.registry.cards[name] for name in sorted(parts.registry.cards)], "next_cursor": None}
+    return {
+        "items": [parts.registry.cards[name] for name in sorted(parts.registry.cards)],
+        "next_cursor": None,
+    }
 
 
 @router.get("/{name}", responses=problems(404))
@@ -56,9 +59,7 @@ async def run_agent(
     return finished_response(run.finished.result())
 
 
-@router.post(
-    "/{name}/stream", response_class=EventSourceResponse, responses=RUN_PROBLEMS, dependencies=[JsonOnly]
-)
+@router.post("/{name}/stream", response_class=EventSourceResponse, responses=RUN_PROBLEMS, dependencies=[JsonOnly])
 async def stream_agent(
     name: str,
     body: RunIn,
@@ -67,8 +68,11 @@ async def stream_agent(
     session: SessionHeader = None,
     last_event_id: LastEventId = None,
 ) -> Response:
-    """Run the agent, and stream what happens as server-sent events; the last one is `run.completed`,
-    `run.failed` or `run.cancelled`. With `Last-Event-ID` the run of that event is gone on with instead."""
+    """Run the agent, and stream what happens as server-sent events.
+
+    The last one is `run.completed`, `run.failed` or `run.cancelled`. With `Last-Event-ID`, the run of that event
+    is gone on with instead.
+    """
     wanted = _wanted(name, body, parts, user, session)
     if last_event_id:
         return resumed(parts, wanted.caller, last_event_id)

@@ -48,7 +48,9 @@ def _json_only(request: Request) -> None:
 
 UserHeader = Annotated[UserId | None, Header(alias="X-User-ID")]
 SessionHeader = Annotated[SessionId | None, Header(alias="X-Session-ID")]
-UserQuery = Annotated[UserId | None, Query(alias="user_id", description="As X-User-ID, for clients that send no headers.")]
+UserQuery = Annotated[
+    UserId | None, Query(alias="user_id", description="As X-User-ID, for clients that send no headers.")
+]
 
 
 def _caller(user_header: UserHeader = None, user_query: UserQuery = None) -> Caller:
@@ -89,5 +91,6 @@ def place_of(cursor: str | None, *types: type) -> list[Any] | None:
     except (binascii.Error, ValueError):
         pass  # answered below
     raise InvalidInput(
-        "The cursor is not one that this list gave out.", errors=[{"loc": ["query", "cursor"], "msg": "Unknown."}]
+        "The cursor is not one that this list gave out.",
+        errors=[{"loc": ["query", "cursor"], "msg": "Unknown."}],
     )

@@ -1,14 +1,13 @@
 """/livez and /readyz, for whoever runs the service."""
 
-import logging
 from typing import Any
 
 import orjson
 from fastapi import APIRouter, Response
 
 from app.api.dependencies import Parts, PartsDep
+from app.errors import Unavailable
 
-logger = logging.getLogger(__name__)
 router = APIRouter(tags=["health"])
 
 
@@ -24,9 +23,7 @@ async def readyz(parts: PartsDep) -> Response:
     checks = {"database": await _database(parts), "model": _model(parts), "runs": _runs(parts)}
     ready = all(check["status"] == "ok" for check in checks.values())
     invalid = [
-        {"name": card.name, "reason": card.reason}
-        for card in parts.registry.cards.values()
-        if card.status == "invalid"
+        {"name": card.name, "reason": card.reason} for card in parts.registry.cards.values() if card.status == "invalid"
     ]
     body = {
         "status": "ready" if ready else "unready",
@@ -38,9 +35,8 @@ async def readyz(parts: PartsDep) -> Response:
 async def _database(parts: Parts) -> dict[str, Any]:
     try:
         await parts.database.ping()
-    except Exception:  # whatever a driver raises for a database that is not there
-        logger.exception("The database does not answer")
-        return {"status": "failed", "reason": "the database does not answer"}
+    except Unavailable as error:
+        return {"status": "failed", "reason": error.detail}
     return {"status": "ok"}
 
 

@@ -1,6 +1,7 @@
 """Pure ASGI: what holds for every request. Streams pass through untouched."""
 
 import re
+from contextlib import suppress
 from uuid import uuid4
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -14,8 +15,11 @@ _REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 
 
 class Named:
-    """Each answer says which request and which trace it belongs to: `X-Request-ID` (the client's own, where it
-    sent a plain one) and `traceresponse` (https://w3c.github.io/trace-context/#traceresponse-header)."""
+    """Each answer says which request and which trace it belongs to.
+
+    `X-Request-ID` is the client's own, where it sent a plain one; `traceresponse` is
+    https://w3c.github.io/trace-context/#traceresponse-header.
+    """
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -70,10 +74,8 @@ class BodyLimit:
             if size <= self._limit:
                 await send(message)
 
-        try:
+        with suppress(_TooLargeError):  # answered below
             await self._app(scope, counted, unless_too_large)
-        except _TooLargeError:
-            pass  # answered below
         if size > self._limit:
             more = True
             while more and size <= self._limit * self.DRAIN:

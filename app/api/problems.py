@@ -23,7 +23,10 @@ def problem_response(
     """The problem, with its own status."""
     more = {"Retry-After": str(retry_after_s)} if retry_after_s is not None else {}
     return Response(
-        orjson.dumps(problem), status_code=problem["status"], media_type=MEDIA_TYPE, headers={**(headers or {}), **more}
+        orjson.dumps(problem),
+        status_code=problem["status"],
+        media_type=MEDIA_TYPE,
+        headers={**(headers or {}), **more},
     )
 
 

@@ -49,17 +49,21 @@ class RunIn(Body):
         }
     )
 
-    task: Annotated[str, Field(min_length=1)] | Annotated[
-        list[Annotated[TextPartIn | ImagePartIn, Field(discriminator="type")]], Field(min_length=1, max_length=100)
-    ]
+    task: (
+        Annotated[str, Field(min_length=1)]
+        | Annotated[
+            list[Annotated[TextPartIn | ImagePartIn, Field(discriminator="type")]],
+            Field(min_length=1, max_length=100),
+        ]
+    )
     """What the agent is asked: text, or a list of text and image parts."""
     session_id: SessionId | None = None
     """The conversation to go on with; a new one is made where it is missing or unknown."""
     user_id: UserId | None = None
     """The end user that the session belongs to."""
-    metadata: dict[
-        Annotated[str, Field(min_length=1, max_length=512)], Annotated[str, Field(max_length=512)]
-    ] = Field(default_factory=dict, max_length=16)
+    metadata: dict[Annotated[str, Field(min_length=1, max_length=512)], Annotated[str, Field(max_length=512)]] = Field(
+        default_factory=dict, max_length=16
+    )
     """Up to 16 pairs of strings, on every span of the run."""
     timeout_s: float | None = Field(None, gt=0, allow_inf_nan=False)
     """Seconds the run may take; the service's own deadline counts where it is shorter."""
@@ -72,8 +76,7 @@ class RunIn(Body):
         if isinstance(self.task, str):
             return self.task
         return tuple(
-            TextPart(part.text) if isinstance(part, TextPartIn) else ImagePart(part.image_url.url)
-            for part in self.task
+            TextPart(part.text) if isinstance(part, TextPartIn) else ImagePart(part.image_url.url) for part in self.task
         )
 
 

@@ -14,15 +14,13 @@ router = APIRouter(prefix="/sessions", tags=["sessions"])
 
 
 @router.get("", responses=problems(422))
-async def list_sessions(
-    parts: PartsDep, caller: CallerDep, limit: Limit = 20, cursor: Cursor = None
-) -> Response:
+async def list_sessions(parts: PartsDep, caller: CallerDep, limit: Limit = 20, cursor: Cursor = None) -> Response:
     """The caller's sessions, the latest first."""
     place = place_of(cursor, str, str)
     after = (datetime.fromisoformat(place[0]), place[1]) if place else None
     items = await parts.sessions.page(caller, limit + 1, after)
     last = items[limit - 1] if len(items) > limit else None
-    return _page(items[:limit], last and [last.updated_at.isoformat(), last.session_id])
+    return _page(items[:limit], [last.updated_at.isoformat(), last.session_id] if last else None)
 
 
 @router.get("/{session_id}", responses=problems(404))
@@ -40,7 +38,7 @@ async def list_messages(
     place = place_of(cursor, str, int)
     items = await parts.sessions.messages(session_id, limit + 1, Place(*place) if place else None)
     last = items[limit - 1][0] if len(items) > limit else None
-    return _page([message for _, message in items[:limit]], last and [last.run_id, last.position])
+    return _page([message for _, message in items[:limit]], [last.run_id, last.position] if last else None)
 
 
 @router.get("/{session_id}/runs", responses=problems(404, 422))
@@ -52,7 +50,7 @@ async def list_runs(
     place = place_of(cursor, str)
     items = await parts.runs.of_session(session_id, caller, limit + 1, place[0] if place else None)
     last = items[limit - 1] if len(items) > limit else None
-    return _page(items[:limit], last and [last.run_id])
+    return _page(items[:limit], [last.run_id] if last else None)
 
 
 @router.delete("/{session_id}", status_code=204, responses=problems(404, 409))

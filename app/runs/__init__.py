@@ -1,1 +1,1 @@
-"""The order of things in a run: admit, open, load, answer, save. One task owns each run; everybody else watches its log."""
+"""The order of things in a run, the task that owns it, and the log that everybody else watches."""

@@ -45,6 +45,8 @@ class LiveRun:
         self.stop_wish: asyncio.Future[Stop] = loop.create_future()
         self.finished: asyncio.Future[Run] = loop.create_future()
         """Done once the run is recorded: with its record, or with the AppError that kept it from starting."""
+        self.admitted = False
+        """Whether it is in the database, and its lease to be renewed."""
         self._grace_s = grace_s
         self._viewers = 0
         self._leaving: asyncio.TimerHandle | None = None

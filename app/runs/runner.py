@@ -1,6 +1,6 @@
-"""Runs agents. One task owns each run, and no connection owns that task:
+"""Runs agents. One task owns each run, and no connection owns that task.
 
-    build → admit (one transaction) → load → answer → save and record (one transaction)
+build → admit (one transaction) → load → answer → save and record (one transaction)
 """
 
 import asyncio
@@ -14,7 +14,7 @@ from uuid_utils import uuid7
 
 from app.agents.registry import Registry
 from app.caller import Caller
-from app.errors import AppError, Unavailable
+from app.errors import AppError, RunFailed, Unavailable
 from app.events import Run, RunEnded, RunStatus
 from app.runs.log import RunLog
 from app.runs.run import LiveRun, RunRequest, Stop
@@ -26,6 +26,8 @@ from app.telemetry.provider import adopt_current_span, current_trace_id
 
 logger = logging.getLogger(__name__)
 
+RECORD_ATTEMPTS = 6
+"""About sixteen seconds, for a database that restarts."""
 KEPT = 256
 """Runs whose events stay readable after their end."""
 
@@ -48,11 +50,11 @@ class Runner:
         while True:
             try:
                 await self._store.end_lost()
-                for run_id in await self._store.renew(list(self._live)):
+                for run_id in await self._store.renew([id_ for id_, run in self._live.items() if run.admitted]):
                     if run_id in self._live:
                         self._live[run_id].stop(Stop.LOST)
-            except Exception:  # a database that is away for a moment must not end the vouching for good
-                logger.exception("The runs' leases could not be renewed")
+            except Unavailable:
+                logger.warning("The runs' leases could not be renewed: trying again")
             await asyncio.sleep(self._settings.lease_s / 3)
 
     @property
@@ -130,20 +132,17 @@ class Runner:
             with carrying(_identity(run)):
                 await work.open()
                 admission = await self._store.admit(run.record, run.request.caller)
+                run.admitted = True
                 outcome = await work.answer(admission, self._settings.cancel_timeout_s)
-                try:
-                    await self._store.finish(outcome, admission.version, work.state)
-                except LeaseLost:
-                    outcome = await self._store.get(outcome.run_id, run.request.caller)
-                self._end(run, outcome)
+                self._end(run, await self._record(outcome, admission.version, work.state, run.request.caller))
                 _settle(started)
         except AppError as error:  # it never started: the caller is told by the status
             _settle(started, error)
-        except Exception:  # the database, most likely: the log says why, the caller what it may know
-            logger.exception("Run %s could not be recorded", run.record.run_id)
-            error = Unavailable("The service could not record the run: try again.", retry_after_s=5)
-            self._end(run, failed(run.record, error))
-            _settle(started, error)
+        except Exception:  # a mistake of ours ends this run, not the service
+            logger.exception("Run %s failed", run.record.run_id)
+            mistake = RunFailed("The service failed in the middle of the run; its log says why.")
+            self._end(run, failed(run.record, mistake))
+            _settle(started, mistake)
         finally:
             deadline.cancel()
             del self._live[run.record.run_id]
@@ -152,6 +151,20 @@ class Runner:
                 task.add_done_callback(self._given_up.discard)
             if not run.finished.done():
                 run.finished.cancel()
+
+    async def _record(self, outcome: Run, version: int, state: bytes | None, caller: Caller) -> Run:
+        """Put it away; the run as it is then known: failed, if the database stays away or has gone on without it."""
+        for attempt in range(RECORD_ATTEMPTS):
+            try:
+                await self._store.finish(outcome, version, state)
+            except LeaseLost:
+                return await self._store.get(outcome.run_id, caller)
+            except Unavailable:
+                await asyncio.sleep(2**attempt / 4)
+            else:
+                return outcome
+        logger.error("Run %s could not be recorded", outcome.run_id)
+        return failed(outcome, Unavailable("The run's outcome could not be recorded: run it again.", retry_after_s=5))
 
     def _end(self, run: LiveRun, outcome: Run) -> None:
         run.record = outcome

@@ -10,6 +10,7 @@ import logging
 from contextlib import aclosing
 from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Any
 
 from app.agents.conversation import Conversation
 from app.agents.registry import Registry
@@ -41,9 +42,7 @@ class Work:
     async def open(self) -> None:
         """Build the agent; raises the AppError that says why it cannot be, or why it is not to be any more."""
         self._task = asyncio.create_task(self._go(), name=f"agent {self._run.record.run_id}")
-        await asyncio.wait(
-            {self._task, self._opened, self._run.stop_wish}, return_when=asyncio.FIRST_COMPLETED
-        )
+        await _first(self._task, self._opened, self._run.stop_wish)
         if self._opened.done():
             return
         if self._task.done():
@@ -54,7 +53,7 @@ class Work:
         """Let the agent answer, until it ends or is stopped; the run's record as it ended."""
         assert self._task is not None, "not opened"  # noqa: S101
         self._admission.set_result(admission)
-        await asyncio.wait({self._task, self._run.stop_wish}, return_when=asyncio.FIRST_COMPLETED)
+        await _first(self._task, self._run.stop_wish)
         if self._task.done():
             return self._ended(self._task)
         await self._stop(self._task, cancel_timeout_s)
@@ -83,9 +82,7 @@ class Work:
             self._conversation = conversation
             self._opened.set_result(None)
             await conversation.load((await self._admission).state)
-            run.log.append(
-                RunStarted(run.record.agent, run.record.session_id, run.record.trace_id, attempt=1)
-            )
+            run.log.append(RunStarted(run.record.agent, run.record.session_id, run.record.trace_id, attempt=1))
             if not self._started.done():
                 self._started.set_result(None)
             async with aclosing(conversation.run()) as stream:
@@ -132,6 +129,10 @@ def failed(run: Run, error: AppError) -> Run:
     """The run's record, failed with that error."""
     problem = error.problem(instance=f"/runs/{run.run_id}", run_id=run.run_id, trace_id=run.trace_id)
     return replace(run, status=RunStatus.FAILED, error=problem, finished_at=run.finished_at or datetime.now(UTC))
+
+
+async def _first(*futures: "asyncio.Future[Any]") -> None:
+    await asyncio.wait(futures, return_when=asyncio.FIRST_COMPLETED)
 
 
 def _error_of(task: "asyncio.Task[None]") -> AppError:

@@ -1,16 +1,21 @@
 """The engine and its transactions; migrations run before the first one."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import logging
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, event, make_url, text
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, InterfaceError, InternalError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
+from app.errors import Unavailable
 from app.settings import Settings
+
+logger = logging.getLogger(__name__)
 
 HEAD = "0001"
 """The newest migration."""
@@ -38,28 +43,41 @@ class Database:
         await self._engine.dispose()
 
     async def ping(self) -> None:
-        """Raise what the database answers when it cannot be used."""
+        """Raises Unavailable when the database cannot be used."""
         async with asyncio.timeout(TIMEOUT_S), self.reading() as connection:
             await connection.execute(text("SELECT 1"))
 
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[AsyncConnection]:
         """A transaction that only reads; SQLite's writers do not wait for it."""
-        async with self._engine.connect() as connection:
-            yield await connection.execution_options(reads_only=True)
+        with _answering():
+            async with self._engine.connect() as connection:
+                yield await connection.execution_options(reads_only=True)
 
     @asynccontextmanager
     async def writing(self) -> AsyncIterator[AsyncConnection]:
         """A transaction, committed at the end and rolled back by an exception."""
-        async with self._engine.begin() as connection:
-            yield connection
+        with _answering():
+            async with self._engine.begin() as connection:
+                yield connection
 
     async def _revision(self) -> str | None:
         try:
-            async with self.reading() as connection:
-                return await connection.scalar(text("SELECT version_num FROM alembic_version"))
+            async with self._engine.connect() as connection:
+                revision: str | None = await connection.scalar(text("SELECT version_num FROM alembic_version"))
+                return revision
         except DBAPIError:
             return None  # no such table: nothing has been migrated; a dead database fails in _migrate, and says so
+
+
+@contextmanager
+def _answering() -> Iterator[None]:
+    """A database that is locked, full, gone or too slow is Unavailable; the log has the driver's words."""
+    try:
+        yield
+    except (OperationalError, InterfaceError, InternalError, PoolTimeout, OSError, TimeoutError) as error:
+        logger.warning("The database does not answer: %s", type(error).__name__, exc_info=True)
+        raise Unavailable("The database does not answer: try again.", retry_after_s=2) from error
 
 
 def _url(settings: Settings) -> str:
@@ -67,7 +85,11 @@ def _url(settings: Settings) -> str:
     if settings.database_url is None:
         return f"sqlite+aiosqlite:///{(settings.data_dir / 'waggle.db').absolute()}"
     url = make_url(settings.database_url)
-    drivers = {"postgres": "postgresql+asyncpg", "postgresql": "postgresql+asyncpg", "sqlite": "sqlite+aiosqlite"}
+    drivers = {
+        "postgres": "postgresql+asyncpg",
+        "postgresql": "postgresql+asyncpg",
+        "sqlite": "sqlite+aiosqlite",
+    }
     return url.set(drivername=drivers.get(url.drivername, url.drivername)).render_as_string(hide_password=False)
 
 
@@ -98,7 +120,7 @@ def _configure_sqlite(connection: Any, _record: object) -> None:
 
 
 def _begin_sqlite(connection: Connection) -> None:
-    """A writer takes the write lock first: a read lock raised to a write lock later fails at once, unretried."""
+    """A writer takes the write lock first: a read lock raised later fails at once, however long it may wait."""
     reads_only = connection.get_execution_options().get("reads_only", False)
     connection.exec_driver_sql("BEGIN" if reads_only else "BEGIN IMMEDIATE")
 

@@ -67,7 +67,8 @@ class RunStore:
                 )
         except IntegrityError:
             raise SessionBusy(
-                f"Session {run.session_id!r} has a run going on: wait for its end, or cancel it.", retry_after_s=1
+                f"Session {run.session_id!r} has a run going on: wait for its end, or cancel it.",
+                retry_after_s=1,
             ) from None
         return session
 
@@ -214,7 +215,8 @@ async def _session_for(connection: AsyncConnection, run: Run, caller: Caller, no
             return Admission(None, 0)
     if found.agent != run.agent:
         raise SessionConflict(
-            f"Session {run.session_id!r} is a conversation with {found.agent!r}: take another session_id for {run.agent!r}."
+            f"Session {run.session_id!r} is a conversation with {found.agent!r}: "
+            f"take another session_id for {run.agent!r}."
         )
     return Admission(found.state, found.version)
 
@@ -227,9 +229,7 @@ async def _end_lost(connection: AsyncConnection, condition: ColumnElement[bool],
         await connection.execute(
             update(RunRow)
             .where(RunRow.id == run_id, condition)
-            .values(
-                status=RunStatus.FAILED, error=LOST.problem(run_id=run_id, trace_id=trace_id), finished_at=now
-            )
+            .values(status=RunStatus.FAILED, error=LOST.problem(run_id=run_id, trace_id=trace_id), finished_at=now)
         )
 
 

@@ -86,7 +86,8 @@ class SessionStore:
             )
             if running is not None:
                 raise SessionBusy(
-                    f"Session {session_id!r} has a run going on: cancel run {running!r} first.", retry_after_s=1
+                    f"Session {session_id!r} has a run going on: cancel run {running!r} first.",
+                    retry_after_s=1,
                 )
             deleted = await connection.execute(
                 delete(SessionRow)

@@ -31,7 +31,11 @@ class Utc(TypeDecorator[datetime]):
 class Table(DeclarativeBase):
     """Carries the metadata, and the types of annotations."""
 
-    type_annotation_map = {datetime: Utc, dict[str, Any]: JSON(none_as_null=True), Any: JSON(none_as_null=True)}  # noqa: RUF012 read by SQLAlchemy
+    type_annotation_map = {  # noqa: RUF012 read by SQLAlchemy
+        datetime: Utc,
+        dict[str, Any]: JSON(none_as_null=True),
+        Any: JSON(none_as_null=True),
+    }
 
 
 class SessionRow(Table):

@@ -82,9 +82,7 @@ def processor(settings: Settings) -> HoneyHiveProcessor:
 
 
 def _session() -> requests.Session:
-    retry = Retry(
-        total=2, backoff_factor=0.5, status_forcelist=(429, 500, 502, 503, 504), allowed_methods=("POST",)
-    )
+    retry = Retry(total=2, backoff_factor=0.5, status_forcelist=(429, 500, 502, 503, 504), allowed_methods=("POST",))
     session = _Deadlines()
     session.mount("https://", requests.adapters.HTTPAdapter(max_retries=retry))
     session.mount("http://", requests.adapters.HTTPAdapter(max_retries=retry))

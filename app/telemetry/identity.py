@@ -1,8 +1,8 @@
 """Whose run a span belongs to, on every span of it.
 
-Span attributes do not inherit, and baggage would leak to the model provider and could be set from outside. So the
-identity travels under a private key of the OpenTelemetry context, which AutoGen's background tasks copy, and a
-span processor writes it on each span as it starts.
+Span attributes do not inherit, and baggage would leak to the model provider and could be set from outside. So
+the identity travels under a private key of the OpenTelemetry context, which AutoGen's background tasks copy,
+and a span processor writes it on each span as it starts.
 """
 
 from collections.abc import Iterator

@@ -1,5 +1,7 @@
-"""The SDKs' instrumentors: every call to OpenAI or Anthropic in the process that is not an agent's model call
-(those are `app.telemetry.llm`'s, under which these are suppressed) is a span of the same tree."""
+"""The SDKs' instrumentors, for the calls to OpenAI and Anthropic that a user's tool, memory or own agent makes.
+
+They are spans of the same tree. Agents' model calls are `app.telemetry.llm`'s, under which these are silent.
+"""
 
 from typing import Any
 

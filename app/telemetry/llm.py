@@ -84,9 +84,7 @@ class LlmSpan:
 
     @contextmanager
     def current(self) -> Iterator[None]:
-        context = otel_context.set_value(
-            _SUPPRESS_INSTRUMENTATION_KEY, True, trace.set_span_in_context(self._span)
-        )
+        context = otel_context.set_value(_SUPPRESS_INSTRUMENTATION_KEY, True, trace.set_span_in_context(self._span))
         token = otel_context.attach(context)
         try:
             yield

@@ -1,4 +1,4 @@
-"""The tracer provider, and where its spans go: HoneyHive, an OTLP endpoint, the built-in store, each by itself.
+"""The tracer provider, and where its spans go: HoneyHive, an OTLP endpoint, the built-in store.
 
 AutoGen takes the global provider at each span, and the global provider can be set once in a process. So one
 provider is made for the process, and each `Telemetry` plugs its destinations in and out.
@@ -9,6 +9,7 @@ import logging
 import os
 import threading
 from collections.abc import Sequence
+from contextlib import suppress
 from urllib.parse import unquote
 
 from opentelemetry import propagate, trace
@@ -93,17 +94,17 @@ def traceresponse() -> str | None:
     return f"00-{context.trace_id:032x}-{context.span_id:016x}-{context.trace_flags:02x}"
 
 
-def _shut_down(
-    processor: SpanProcessor, loop: asyncio.AbstractEventLoop, end: "asyncio.Future[None]"
-) -> None:
+def _shut_down(processor: SpanProcessor, loop: asyncio.AbstractEventLoop, end: "asyncio.Future[None]") -> None:
     try:
         processor.shutdown()
-    except Exception:  # a backend's failure at the end is worth a line, not a crash
-        logger.exception("A trace backend failed while it was shut down")
-    try:
-        loop.call_soon_threadsafe(lambda: end.done() or end.set_result(None))
-    except RuntimeError:
-        logger.debug("The loop was closed before a late trace backend was done")
+    finally:
+        with suppress(RuntimeError):  # the loop was closed before a late backend was done
+            loop.call_soon_threadsafe(_done, end)
+
+
+def _done(end: "asyncio.Future[None]") -> None:
+    if not end.done():
+        end.set_result(None)
 
 
 class _Switchboard(SpanProcessor):
@@ -133,8 +134,10 @@ _switchboard = _Switchboard()
 
 
 class _EverySpan(Sampler):
-    """Records everything but AutoGen's `create_agent`, a constructor's noise; a remote caller's
-    unsampled `traceparent` switches nothing off."""
+    """Records everything but AutoGen's `create_agent`, a constructor's noise.
+
+    A remote caller's unsampled `traceparent` switches nothing off.
+    """
 
     def should_sample(
         self,
@@ -144,7 +147,7 @@ class _EverySpan(Sampler):
         kind: SpanKind | None = None,
         attributes: Attributes = None,
         links: Sequence[Link] | None = None,
-        trace_state: TraceState | None = None,
+        trace_state: TraceState | None = None,  # noqa: ARG002 the base class has it
     ) -> SamplingResult:
         if attributes and attributes.get("gen_ai.operation.name") == "create_agent":
             return SamplingResult(Decision.DROP)
@@ -161,9 +164,7 @@ def _provider(service_name: str) -> TracerProvider:
         current = TracerProvider(
             resource=Resource.create({SERVICE_NAME: service_name}),
             sampler=_EverySpan(),
-            span_limits=SpanLimits(
-                max_span_attributes=ATTRIBUTE_COUNT, max_span_attribute_length=ATTRIBUTE_LENGTH
-            ),
+            span_limits=SpanLimits(max_span_attributes=ATTRIBUTE_COUNT, max_span_attribute_length=ATTRIBUTE_LENGTH),
             shutdown_on_exit=False,  # it would wait for a hanging backend; `Telemetry.stop` has a deadline
         )
         trace.set_tracer_provider(current)

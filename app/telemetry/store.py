@@ -13,7 +13,7 @@ from app.telemetry.identity import identity_of
 MAX_SPANS = 1000
 """Spans kept of one run: an endless team is bounded by it."""
 _HIDDEN = {"exception.message", "exception.stacktrace"}
-"""Of an exception, a client is told the type: its text may hold paths, keys and a provider's words."""
+"""Of an exception, a client is told the type: its text may hold paths, keys, a provider's words."""
 
 
 class TraceStore(SpanProcessor):
@@ -43,7 +43,7 @@ class TraceStore(SpanProcessor):
             for span in spans
             if span.context and (span.attributes or {}).get("waggle.run.id") == run_id
         }
-        roots = []
+        roots: list[dict[str, Any]] = []
         for span in sorted(spans, key=lambda span: span.start_time or 0):
             node = nodes.get(span.context.span_id) if span.context else None
             if node is None:

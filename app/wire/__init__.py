@@ -1,1 +1,1 @@
-"""Protocols: one module each, with `frames(events)` and `response(finished)`. No HTTP, no AutoGen, no database."""
+"""Protocols: one module each, with `frames(events)` and `response(finished)`. No HTTP, no AutoGen, no SQL."""

@@ -40,9 +40,7 @@ class OllamaClient(SharedClient, OllamaChatCompletionClient):
 
     def __init__(self, client: AsyncClient, model: str, info: ModelInfo) -> None:
         # Past the constructor that builds an Ollama client itself, with no timeout, and never closes it.
-        super(OllamaChatCompletionClient, self).__init__(
-            client, create_args={"model": model}, model_info=info
-        )
+        super(OllamaChatCompletionClient, self).__init__(client, create_args={"model": model}, model_info=info)
         self._raw_config = {"model": model, "model_info": info}
         self._resolved_model = None  # else a server that names its model differently is worth a warning
 

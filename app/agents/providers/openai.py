@@ -30,9 +30,7 @@ class _ChatCompletions(SharedClient, ABC):
         # Else every answer that names the model differently, as all of Azure's do, is worth a warning.
         self._resolved_model = None
 
-    def create_stream(
-        self, *args: Any, extra_create_args: Mapping[str, Any] | None = None, **options: Any
-    ) -> Pieces:
+    def create_stream(self, *args: Any, extra_create_args: Mapping[str, Any] | None = None, **options: Any) -> Pieces:
         # Not an argument of the client's: where nothing is streamed, OpenAI refuses `stream_options`.
         counted = {"stream_options": {"include_usage": True}} | dict(extra_create_args or {})
         return super().create_stream(*args, extra_create_args=counted, **options)

@@ -88,9 +88,7 @@ def replay(name: str, where: Endpoint) -> ReplayClient:  # noqa: ARG001  # every
     try:
         script = SCRIPT.validate_json(Path(name).read_bytes())
     except OSError:
-        raise ModelUnavailable(
-            "The script to replay cannot be read: name its file in MODEL=replay:file."
-        ) from None
+        raise ModelUnavailable("The script to replay cannot be read: name its file in MODEL=replay:file.") from None
     except ValidationError:
         raise ModelUnavailable(
             "The script to replay is not understood: it is a JSON list of strings, "

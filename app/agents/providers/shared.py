@@ -80,9 +80,7 @@ class SharedClient(ChatCompletionClient, ABC):
         said = sum(_tokens(message.content) + 4 for message in messages)
         return said + sum(len(str(schema)) // 4 for schema in schemas)
 
-    def remaining_tokens(
-        self, messages: Sequence[LLMMessage], *, tools: Sequence[Tool | ToolSchema] = ()
-    ) -> int:
+    def remaining_tokens(self, messages: Sequence[LLMMessage], *, tools: Sequence[Tool | ToolSchema] = ()) -> int:
         remaining = super().remaining_tokens  # type: ignore[safe-super]  # the next class is AutoGen's
         try:
             return remaining(messages, tools=tools)

@@ -14,9 +14,7 @@ def test_each_problem_has_its_section_and_no_section_is_left_over() -> None:
     """The page's headings are the kinds, and each section begins with its status and title."""
     sections = re.findall(r"^## (\S+)\n\n\*\*(\d+) ([^*]+)\.\*\*", PAGE, re.MULTILINE)
     assert len(sections) == PAGE.count("\n## ")
-    assert sorted(sections) == sorted(
-        (error.kind, str(error.status), error.title) for error in every(AppError)
-    )
+    assert sorted(sections) == sorted((error.kind, str(error.status), error.title) for error in every(AppError))
 
 
 def test_the_table_lists_each_problem_with_its_status() -> None:

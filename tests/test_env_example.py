@@ -45,8 +45,7 @@ def test_every_setting_is_there_with_its_default_and_its_explanation() -> None:
     """`.env.example` says neither more nor less than `Settings` does."""
     fields = Settings.model_fields.items()
     assert sorted(example()) == sorted(
-        (names(name)[0], shown(field.default), " ".join((field.description or "").split()))
-        for name, field in fields
+        (names(name)[0], shown(field.default), " ".join((field.description or "").split())) for name, field in fields
     )
 
 

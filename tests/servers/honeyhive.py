@@ -56,9 +56,7 @@ class HoneyHive(Collector):
                     return self._start_session(request.json)
                 case "POST", "/events":
                     self._events.append(request.json["event"])
-                    return _json(
-                        {"event_id": request.json["event"].get("event_id") or str(uuid4()), "success": True}
-                    )
+                    return _json({"event_id": request.json["event"].get("event_id") or str(uuid4()), "success": True})
                 case "PUT", "/events":
                     self._updates.append(dict(request.json))
                     return _json({})

@@ -134,9 +134,7 @@ class Collector:
                 raise TimeoutError(f"after {timeout_s} s: {came}\n{tree(self._spans)}")
             return list(self._spans)
 
-    async def wait_for_async(
-        self, predicate: Callable[[list[Span]], bool], timeout_s: float = 10
-    ) -> list[Span]:
+    async def wait_for_async(self, predicate: Callable[[list[Span]], bool], timeout_s: float = 10) -> list[Span]:
         """`wait_for` on a thread of its own."""
         return await to_thread.run_sync(self.wait_for, predicate, timeout_s)
 

@@ -21,9 +21,7 @@ def make_spans() -> InMemorySpanExporter:
     provider.add_span_processor(SimpleSpanProcessor(memory))
     tracer = provider.get_tracer("tests")
     with tracer.start_as_current_span("POST /run", kind=SpanKind.SERVER):
-        with tracer.start_as_current_span(
-            "chat", attributes={"n": 1, "f": 0.5, "b": True, "list": ["a", "b"]}
-        ):
+        with tracer.start_as_current_span("chat", attributes={"n": 1, "f": 0.5, "b": True, "list": ["a", "b"]}):
             pass
         with tracer.start_as_current_span("execute_tool") as tool:
             tool.add_event("called", {"name": "weather"})

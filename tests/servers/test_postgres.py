@@ -26,9 +26,7 @@ async def test_asyncpg_reaches_it_through_sqlalchemy(postgres_url: str) -> None:
 @pytest.mark.parametrize("time", ["first", "second"])
 def test_each_test_has_a_database_of_its_own(postgres: Postgres, postgres_url: str, time: str) -> None:
     """What one test creates, the next does not find."""
-    postgres.execute(
-        f"CREATE TABLE only_once (time text DEFAULT '{time}')", database=postgres_url.rpartition("/")[2]
-    )
+    postgres.execute(f"CREATE TABLE only_once (time text DEFAULT '{time}')", database=postgres_url.rpartition("/")[2])
 
 
 def test_a_refused_statement_says_why(postgres: Postgres) -> None:

@@ -70,9 +70,7 @@ def orphans(spans: Collection[Span], *, remote: str | None = None) -> list[Span]
     return [
         span
         for span in spans
-        if span.parent_id is not None
-        and span.parent_id != remote
-        and (span.trace_id, span.parent_id) not in known
+        if span.parent_id is not None and span.parent_id != remote and (span.trace_id, span.parent_id) not in known
     ]
 
 

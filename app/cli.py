@@ -3,8 +3,11 @@
 import asyncio
 import logging
 import os
+import signal
 import socket
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import uvicorn
 from pydantic import ValidationError
@@ -25,6 +28,16 @@ class Server(uvicorn.Server):
         super().__init__(config)
         self._runner = runner
 
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """As uvicorn's, but what was asked for and done is not raised again: the exit status is 0."""
+        before = {number: signal.signal(number, self.handle_exit) for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         await self._runner.close()
         await super().shutdown(sockets)
@@ -40,8 +53,9 @@ def main() -> None:
             print(f"{name or 'Settings'}: {found['msg'].removeprefix('Value error, ')}", file=sys.stderr)  # noqa: T201 nothing logs yet
         sys.exit(1)
     logging.basicConfig(level=settings.log_level.upper(), format="%(levelname)s %(name)s: %(message)s")
-    for noisy in ("httpx", "httpcore", "autogen_core", "autogen_core.events", "autogen_agentchat"):
+    for noisy in ("httpx", "httpx2", "httpcore", "alembic", "autogen_core.events", "autogen_agentchat"):
         logging.getLogger(noisy).setLevel(logging.WARNING)  # whole prompts, at INFO
+    logging.getLogger("autogen_core").setLevel(logging.CRITICAL)  # a cancelled team's traceback, as an error
     AppStatus.enable_automatic_graceful_drain = False  # streams end by their run's last event: see Server
     asyncio.run(_serve(settings))
 

@@ -49,8 +49,8 @@ class Service:
     @asynccontextmanager
     async def streaming(self, agent: str, task: Any, **fields: Any) -> AsyncIterator[AsyncIterator[Event]]:
         """The events as they come; leaving the block leaves the stream."""
-        request = {"method": "POST", "url": f"/agents/{agent}/stream", "json": {"task": task, **fields}}
-        async with self.client.stream(**request) as response:
+        body = {"task": task, **fields}
+        async with self.client.stream("POST", f"/agents/{agent}/stream", json=body) as response:
             assert response.status_code == 200, await response.aread()
             yield events_of(response)
 

@@ -10,7 +10,6 @@ from pathlib import Path
 import anyio
 from autogen_core import ComponentModel
 from autogen_core.models import ChatCompletionClient
-from autogen_ext.models.replay import ReplayChatCompletionClient
 
 from app.agents.adoption import adopt, observed
 from app.agents.card import AgentCard, card_of
@@ -20,6 +19,7 @@ from app.agents.conversation import Conversation
 from app.agents.files import agent_files, read, reason
 from app.agents.models import ModelRef, Models
 from app.agents.observed import ObservedClient
+from app.agents.providers.replay import ReplayClient
 from app.agents.spec import AgentContext, AgentSpec
 from app.errors import AgentInvalid, AppError, ModelUnavailable, NotFound
 from app.settings import Settings
@@ -112,7 +112,7 @@ class Registry:
         try:
             return self.models.client(ref)
         except ModelUnavailable:
-            return ObservedClient(ReplayChatCompletionClient([]), "none", "none", spans=False, ref=ref or "none")
+            return ObservedClient(ReplayClient([]), "none", "none", spans=False, ref=ref or "none")
 
     def _observe(self, client: ChatCompletionClient, ref: ModelRef) -> ChatCompletionClient:
         provider = _GENAI.get(ref.provider, ref.provider)

@@ -14,6 +14,7 @@ from app.api.schemas import Problem
 from app.errors import AppError, BadRequest, InvalidInput
 from app.telemetry.provider import current_trace_id
 
+NOT_JSON = "The body is not JSON."
 MEDIA_TYPE = "application/problem+json"
 
 
@@ -44,6 +45,8 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(HTTPException)
     async def http_error(request: Request, error: HTTPException) -> Response:
+        if error.status_code == 400:  # the framework's word for a body that no parser gets through
+            return await app_error(request, BadRequest(NOT_JSON))
         problem = {
             "type": "about:blank",
             "title": HTTPStatus(error.status_code).phrase,
@@ -81,7 +84,7 @@ def _trace_id() -> str | None:
 def _invalid(errors: Sequence[Any]) -> AppError:
     """What pydantic found, without the values: they may be secrets."""
     if any(error["type"] == "json_invalid" for error in errors):
-        return BadRequest("The body is not JSON.")
+        return BadRequest(NOT_JSON)
     listed = [{"loc": list(error["loc"]), "msg": error["msg"]} for error in errors]
     fields = ", ".join(sorted({".".join(str(part) for part in error["loc"][1:]) or "body" for error in listed}))
     return InvalidInput(f"Wrong or missing: {fields}. See `errors`.", errors=listed)

@@ -110,7 +110,10 @@ async def test_a_price_that_is_unknown_is_null(openai: OpenAIWire, service: Serv
 
 async def test_a_task_of_parts_reaches_a_model_that_sees(openai: OpenAIWire, service: Service) -> None:
     """Text and an image arrive at the provider, and the message shows both."""
-    pixel = "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
+    pixel = (
+        "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5E"
+        "rkJggg=="
+    )
     parts = [{"type": "text", "text": "What is it?"}, {"type": "image_url", "image_url": {"url": pixel}}]
     run = await service.run("assistant", parts)
     sent = openai.requests[-1].json["messages"][-1]["content"]

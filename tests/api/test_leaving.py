@@ -1,0 +1,124 @@
+"""Who leaves, who cancels, who comes back: what becomes of the run and of its model call."""
+
+from typing import Any
+
+import anyio
+import pytest
+
+from tests.servers.openai_wire import OpenAIWire
+from tests.servers.replies import Drip, Hang, Reply, Request, Text
+from tests.service import Service, events_of, serving
+
+ENDLESS = '''
+from autogen_agentchat.agents import AssistantAgent
+from autogen_agentchat.teams import RoundRobinGroupChat
+
+def build(context):
+    """Talks for ever: it has no termination condition."""
+    members = [AssistantAgent(name, context.model(), model_client_stream=True) for name in ("tick", "tock")]
+    return RoundRobinGroupChat(members)
+'''
+
+
+async def until_ended(service: Service, run_id: str) -> dict[str, Any]:
+    run = service.parts.runner.find(run_id, service.parts.runner._live[run_id].request.caller)
+    assert run is not None
+    with anyio.fail_after(10):
+        await run.finished
+    ended: dict[str, Any] = await service.get(f"/runs/{run_id}")
+    return ended
+
+
+@pytest.mark.parametrize("agent", ["assistant", "research", "endless"])
+async def test_a_client_that_leaves_stops_the_model(
+    agent: str, openai: OpenAIWire, with_openai: dict[str, Any], tmp_path: Any
+) -> None:
+    """After the grace the run is cancelled, a team at once, and the provider sees its connection closed."""
+    (tmp_path / "agents").mkdir()
+    (tmp_path / "agents" / "endless.py").write_text(ENDLESS)
+    openai.replies = lambda _: Drip()
+    async with serving(**with_openai | {"agents_dir": tmp_path / "agents"}, disconnect_grace_s=0.05) as service:
+        async with service.streaming(agent, "hi") as events:
+            started = await anext(events)
+            await openai.until_streaming(1)
+        await openai.until_abandoned(1)
+        run = await until_ended(service, started.data["run_id"])
+        assert (run["status"], run["stop_reason"]) == ("cancelled", "Nobody was watching any more.")
+        asked = len(openai.requests)
+        assert asked == 1
+
+
+async def test_a_client_of_run_that_leaves_stops_it_too(openai: OpenAIWire, with_openai: dict[str, Any]) -> None:
+    """No stream is needed to be missed."""
+    openai.replies = lambda _: Hang()
+    async with serving(**with_openai, disconnect_grace_s=0.05) as service:
+        async with anyio.create_task_group() as group:
+            group.start_soon(lambda: service.client.post("/agents/assistant/run", json={"task": "hi"}))
+            await openai.until_asked(1)
+            group.cancel_scope.cancel()
+        with anyio.fail_after(10):
+            await openai.until_idle()
+
+
+async def test_a_run_that_is_to_go_on_goes_on(openai: OpenAIWire, with_openai: dict[str, Any]) -> None:
+    """`on_disconnect: continue` lets it end though nobody watches."""
+    go_on = anyio.Event()
+
+    def slowly(request: Request) -> Reply:
+        return Text("The end.") if go_on.is_set() else Text("The end.", chunks=("The ", "end."))
+
+    openai.replies = slowly
+    async with serving(**with_openai, disconnect_grace_s=0) as service:
+        async with service.streaming("assistant", "hi", on_disconnect="continue") as events:
+            started = await anext(events)
+        live = service.parts.runner._live.get(started.data["run_id"])
+        if live is not None:
+            await live.finished
+        run = await service.get(f"/runs/{started.data['run_id']}")
+        assert (run["status"], run["output"]) == ("completed", "The end.")
+
+
+@pytest.mark.parametrize("agent", ["assistant", "research"])
+async def test_cancel_answers_when_the_run_has_really_stopped(agent: str, openai: OpenAIWire, service: Service) -> None:
+    """The stream ends with `run.cancelled`, the model's connection is closed, and cancelling again changes nothing."""
+    openai.replies = lambda _: Drip()
+    async with service.streaming(agent, "hi") as events:
+        started = await anext(events)
+        await openai.until_streaming(1)
+        run_id = started.data["run_id"]
+        cancelled = (await service.client.post(f"/runs/{run_id}/cancel")).json()
+        assert (cancelled["status"], cancelled["stop_reason"]) == ("cancelled", "Cancelled by the caller.")
+        last = [event async for event in events][-1]
+    assert last.type == "run.cancelled"
+    await openai.until_idle()
+    assert (await service.client.post(f"/runs/{run_id}/cancel")).json() == cancelled
+
+
+async def test_whoever_comes_back_gets_the_rest(openai: OpenAIWire, service: Service) -> None:
+    """`Last-Event-ID` on the URL that started the run goes on after that event, and starts no other."""
+    openai.replies = [Text("one two three four", chunks=("one ", "two ", "three ", "four"))]
+    whole = await service.stream("assistant", "hi")
+    asked = len(openai.requests)
+    for seen in whole[:-1]:
+        headers = {"Last-Event-ID": seen.id}
+        async with service.client.stream("POST", "/agents/assistant/stream", json={"task": "hi"}, headers=headers) as r:
+            assert r.status_code == 200
+            assert [event async for event in events_of(r)] == whole[int(seen.data["seq"]) :]
+    url = "/agents/assistant/stream?task=hi"
+    assert (await service.client.get(url, headers={"Last-Event-ID": whole[-1].id})).status_code == 204
+    for gone in (whole[0].id.replace("1-1", "1-999"), "0" * 36 + ":1-1", "rubbish"):
+        assert (await service.client.get(url, headers={"Last-Event-ID": gone})).status_code == 410
+    assert len(openai.requests) == asked
+
+
+async def test_a_viewer_too_far_behind_is_dropped_and_the_run_is_not(
+    openai: OpenAIWire, with_openai: dict[str, Any]
+) -> None:
+    """Beyond MAX_RUN_EVENTS the oldest are forgotten: who wants them is told so, and the run completes."""
+    openai.replies = [Text("x" * 400, chunks=("x",) * 400)]
+    async with serving(**with_openai, max_run_events=100) as service:
+        run = await service.run("assistant", "hi")
+        assert run["output"] == "x" * 400
+        headers = {"Last-Event-ID": f"{run['run_id']}:1-1"}
+        answer = await service.client.get("/agents/assistant/stream?task=hi", headers=headers)
+        assert answer.status_code == 410

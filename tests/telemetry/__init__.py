@@ -1,0 +1,1 @@
+"""Traces, as backends receive them."""

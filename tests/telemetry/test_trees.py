@@ -1,0 +1,341 @@
+"""The trace of a run, whole, as an OTLP collector and HoneyHive receive it."""
+
+import json
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+from uuid import UUID
+
+import anyio
+import pytest
+
+from tests.api.test_runs import scripted
+from tests.servers.honeyhive import HoneyHive
+from tests.servers.openai_wire import OpenAIWire
+from tests.servers.otlp import Collector, dead_url
+from tests.servers.replies import Drip, HttpError
+from tests.servers.trees import Span, named, orphans, roots, traces, tree, unended
+from tests.service import Service, serving
+from tests.service import tree as stored_tree
+
+CHAT = "chat gpt-4o-mini"
+TREES = {
+    "assistant": f"""\
+POST /agents/{{name}}/run
+  invoke_agent assistant
+    {CHAT}""",
+    "weather": f"""\
+POST /agents/{{name}}/run
+  invoke_agent weather
+    {CHAT}
+    execute_tool weather
+    {CHAT}""",
+    "research": f"""\
+POST /agents/{{name}}/run
+  invoke_workflow research
+    invoke_agent researcher
+      {CHAT}
+    invoke_agent writer
+      {CHAT}""",
+    "support": f"""\
+POST /agents/{{name}}/run
+  invoke_workflow support
+    invoke_agent reception
+      {CHAT}
+      execute_tool transfer_to_billing
+    invoke_agent billing
+      {CHAT}""",
+    "ticket": f"""\
+POST /agents/{{name}}/run
+  invoke_agent ticket
+    {CHAT}""",
+}
+
+
+def whole(spans: Sequence[Span], remote: str | None = None) -> None:
+    """One trace, one root, no orphan, none open."""
+    assert len(traces(spans)) == 1
+    assert len(roots(spans, remote=remote)) == 1, tree(spans)
+    assert not orphans(spans, remote=remote), tree(spans)
+    assert not unended(spans)
+
+
+@pytest.mark.parametrize("way", ["run", "stream"])
+@pytest.mark.parametrize("agent", TREES)
+async def test_every_kind_of_agent_has_its_whole_tree(
+    agent: str, way: str, openai: OpenAIWire, collector: Collector, honeyhive: HoneyHive, with_openai: dict[str, Any]
+) -> None:
+    """Run and streamed alike; the collector, HoneyHive and the built-in store hold the same tree."""
+    openai.replies = scripted
+    backends = {
+        "otel_exporter_otlp_endpoint": collector.url,
+        "hh_api_url": honeyhive.url,
+        "hh_api_key": "hh_test_key",
+    }
+    fields: dict[str, Any] = {"session_id": "s1", "user_id": "ann", "metadata": {"plan": "pro"}}
+    async with serving(**with_openai, **backends) as service:
+        if way == "run":
+            run = await service.run(agent, "My question.", **fields)
+        else:
+            run = (await service.stream(agent, "My question.", **fields))[-1].data["run"]
+        stored = await service.trace(run)
+    expected = TREES[agent].replace("/run", f"/{way}", 1)
+    assert stored_tree(stored) == expected
+    spans = [span for span in collector.spans() if span.trace_id == run["trace_id"]]
+    whole(spans)
+    assert tree(spans) == expected
+    for span in spans:
+        attributes = span.attributes
+        assert attributes["user.id"] == "ann"
+        assert attributes["session.id"] == attributes["gen_ai.conversation.id"] == "s1"
+        assert attributes["waggle.run.id"] == run["run_id"]
+        assert json.loads(attributes["metadata"]) == {"plan": "pro"}
+        assert span.status != "error"
+    kept = honeyhive.kept()
+    assert tree(kept) == expected
+    kinds = {
+        "POST": "chain",
+        "invoke_workflow": "chain",
+        "invoke_agent": "chain",
+        "chat": "model",
+        "execute_tool": "tool",
+    }
+    for span in kept:
+        assert span.attributes["honeyhive_event_type"] == kinds[span.name.split()[0]]
+        assert span.attributes["honeyhive_user_properties.user_id"] == "ann"
+        assert span.attributes["honeyhive_metadata.plan"] == "pro"
+        assert span.attributes["honeyhive.session_name"] == agent
+    assert len({UUID(span.attributes["honeyhive.session_id"]) for span in kept}) == 1
+
+
+@pytest.mark.parametrize("way", ["run", "stream"])
+async def test_a_model_call_says_what_was_asked_and_answered(
+    way: str, openai: OpenAIWire, collector: Collector, with_openai: dict[str, Any]
+) -> None:
+    """GenAI attributes and OpenInference's, usage, cost, and the time to the first chunk where there is one."""
+    openai.replies = scripted
+    async with serving(**with_openai, otel_exporter_otlp_endpoint=collector.url) as service:
+        await (service.run if way == "run" else service.stream)("weather", "In Paris?")
+    first, second = sorted((s for s in collector.spans() if s.name == CHAT), key=lambda span: span.start)
+    for span in (first, second):
+        attributes = span.attributes
+        assert span.kind == "client"
+        assert attributes["gen_ai.operation.name"] == "chat"
+        assert attributes["gen_ai.provider.name"] == attributes["llm.provider"] == "openai"
+        assert attributes["gen_ai.request.model"] == attributes["llm.model_name"] == "gpt-4o-mini"
+        assert attributes["openinference.span.kind"] == "LLM"
+        assert attributes["gen_ai.usage.input_tokens"] == attributes["llm.token_count.prompt"] == 11
+        assert attributes["gen_ai.usage.output_tokens"] == attributes["llm.token_count.completion"] == 7
+        assert attributes["llm.cost.total"] > 0
+    assert first.attributes["gen_ai.response.finish_reasons"] != second.attributes["gen_ai.response.finish_reasons"]
+    call = "llm.output_messages.0.message.tool_calls.0.tool_call.function"
+    assert first.attributes[f"{call}.name"] == "weather"
+    assert json.loads(first.attributes[f"{call}.arguments"])["city"] == "Paris"
+    assert "weather" in first.attributes["llm.tools.0.tool.json_schema"]
+    assert first.attributes["llm.input_messages.1.message.content"] == "In Paris?"
+    roles = [second.attributes[f"llm.input_messages.{n}.message.role"] for n in range(4)]
+    assert roles == ["system", "user", "assistant", "tool"]
+    assert second.attributes["output.value"].startswith("It is so: Paris")
+    # AutoGen's agents stream their model calls whichever way the run itself is asked for.
+    assert 0 < second.attributes["gen_ai.response.time_to_first_chunk"] < 30
+
+
+async def test_concurrent_streams_mix_nothing(
+    openai: OpenAIWire, collector: Collector, with_openai: dict[str, Any]
+) -> None:
+    """24 users at once: each trace is one user's, with that user's session, run and words alone."""
+    openai.replies = scripted
+    agents = list(TREES)
+    runs: dict[str, dict[str, Any]] = {}
+
+    async def one(service: Service, number: int) -> None:
+        user, agent = f"user-{number}", agents[number % len(agents)]
+        events = await service.stream(agent, f"words of {user}", user_id=user, session_id=f"session-{number}")
+        assert events[-1].type == "run.completed"
+        runs[user] = events[-1].data["run"]
+
+    async with (
+        serving(**with_openai, otel_exporter_otlp_endpoint=collector.url) as service,
+        anyio.create_task_group() as group,
+    ):
+        for number in range(24):
+            group.start_soon(one, service, number)
+    by_trace = traces(collector.spans())
+    for user, run in runs.items():
+        spans = by_trace[run["trace_id"]]
+        whole(spans)
+        assert tree(spans) == TREES[run["agent"]].replace("/run", "/stream", 1)
+        for span in spans:
+            assert span.attributes["user.id"] == user
+            assert span.attributes["session.id"] == run["session_id"]
+            assert span.attributes["waggle.run.id"] == run["run_id"]
+            written = json.dumps(dict(span.attributes))
+            assert not [other for other in runs if other != user and f'words of {other}"' in written]
+
+
+@pytest.mark.parametrize("agent", ["assistant", "research"])
+@pytest.mark.parametrize("end", ["failed", "cancelled", "left"])
+async def test_a_run_that_does_not_complete_has_a_whole_tree_too(
+    end: str, agent: str, openai: OpenAIWire, collector: Collector, with_openai: dict[str, Any]
+) -> None:
+    """Every span has ended, the model call with the error's type."""
+    openai.replies = lambda _: HttpError(400) if end == "failed" else Drip()
+    backends = {"otel_exporter_otlp_endpoint": collector.url, "disconnect_grace_s": 0, "model_max_retries": 0}
+    async with serving(**with_openai, **backends) as service:
+        async with service.streaming(agent, "hi") as events:
+            started = await anext(events)
+            run_id, trace_id = started.data["run_id"], started.data["trace_id"]
+            if end != "failed":
+                await openai.until_streaming(1)
+            if end == "cancelled":
+                await service.client.post(f"/runs/{run_id}/cancel")
+            if end != "left":
+                assert [event async for event in events][-1].type == f"run.{end}"
+        if (live := service.parts.runner._live.get(run_id)) is not None:
+            await live.finished
+    spans = traces(collector.spans())[trace_id]
+    whole(spans)
+    assert tree(spans).splitlines()[-1].strip() == CHAT
+    chat = named(spans, CHAT)
+    assert chat.status == "error"
+    assert chat.attributes["error.type"] == ("BadRequestError" if end == "failed" else "CancelledError")
+
+
+async def test_a_callers_trace_goes_on(openai: OpenAIWire, collector: Collector, with_openai: dict[str, Any]) -> None:
+    """`traceparent` makes the run part of it; unsampled it switches nothing off; `baggage` sets nothing."""
+    parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00"
+    headers = {"traceparent": parent, "baggage": "user.id=mallory,session.id=stolen"}
+    async with serving(**with_openai, otel_exporter_otlp_endpoint=collector.url) as service:
+        response = await service.client.post("/agents/assistant/run", json={"task": "hi"}, headers=headers)
+        assert response.json()["trace_id"] == "0af7651916cd43dd8448eb211c80319c"
+    spans = collector.spans()
+    whole(spans, remote="b7ad6b7169203331")
+    assert tree(spans) == TREES["assistant"]
+    assert "user.id" not in spans[0].attributes
+    assert all(span.attributes["session.id"] != "stolen" for span in spans)
+    assert "baggage" not in openai.requests[0].headers
+
+
+async def test_the_instrumentors_tree_can_be_had(
+    openai: OpenAIWire, collector: Collector, with_openai: dict[str, Any]
+) -> None:
+    """LLM_SPANS=openinference: the model calls are OpenInference's spans, once each, in the same places."""
+    openai.replies = scripted
+    async with serving(**with_openai, otel_exporter_otlp_endpoint=collector.url, llm_spans="openinference") as service:
+        run = await service.run("research", "hi", user_id="ann")
+        assert run["usage"]["input_tokens"] == 22
+    spans = collector.spans()
+    whole(spans)
+    assert tree(spans) == TREES["research"].replace(CHAT, "ChatCompletion")
+    llm = [span for span in spans if span.name == "ChatCompletion"]
+    assert {span.attributes["user.id"] for span in llm} == {"ann"}
+    assert {span.attributes["openinference.span.kind"] for span in llm} == {"LLM"}
+
+
+OWN_CALL = '''
+from autogen_agentchat.agents import AssistantAgent
+from openai import AsyncOpenAI
+
+async def ask(question: str) -> str:
+    """Ask a model beside the agent's own."""
+    client = AsyncOpenAI(base_url="{url}/v1", api_key="sk-own")
+    answer = await client.chat.completions.create(model="gpt-4o", messages=[{{"role": "user", "content": question}}])
+    await client.close()
+    return answer.choices[0].message.content
+
+def build(context):
+    return AssistantAgent("own", context.model(), tools=[ask], model_client_stream=True)
+'''
+
+
+async def test_a_users_own_call_is_in_the_tree(
+    openai: OpenAIWire, collector: Collector, with_openai: dict[str, Any], tmp_path: Any
+) -> None:
+    """A tool that calls OpenAI's SDK has that call under it, by the instrumentor; the agent's are not doubled."""
+    (tmp_path / "agents").mkdir()
+    (tmp_path / "agents" / "own.py").write_text(OWN_CALL.format(url=openai.url))
+    settings = with_openai | {"agents_dir": tmp_path / "agents", "otel_exporter_otlp_endpoint": collector.url}
+    async with serving(**settings) as service:
+        run = await service.run("own", "What is 'up'?", user_id="ann")
+        assert run["status"] == "completed"
+    spans = collector.spans()
+    whole(spans)
+    assert Counter(span.name for span in spans)[CHAT] == 1
+    assert named(spans, "ChatCompletion").parent_id == named(spans, "execute_tool ask").span_id
+    assert named(spans, "ChatCompletion").attributes["user.id"] == "ann"
+
+
+async def test_autogens_runtime_spans_join_the_same_tree(
+    openai: OpenAIWire, collector: Collector, with_openai: dict[str, Any]
+) -> None:
+    """Asked for, they are many more, and still one tree."""
+    openai.replies = scripted
+    settings = with_openai | {"otel_exporter_otlp_endpoint": collector.url, "autogen_runtime_spans": True}
+    async with serving(**settings) as service:
+        await service.run("research", "hi")
+    spans = collector.spans()
+    whole(spans)
+    assert len(spans) > 10
+
+
+HANGING = ["dead", "hanging", "refusing"]
+
+
+@pytest.mark.parametrize("state", HANGING)
+@pytest.mark.parametrize("backend", ["otlp", "honeyhive"])
+async def test_a_bad_backend_changes_nothing_for_a_client(
+    backend: str,
+    state: str,
+    openai: OpenAIWire,
+    collector: Collector,
+    honeyhive: HoneyHive,
+    with_openai: dict[str, Any],
+) -> None:
+    """Dead, hanging or refusing: the service starts, answers, streams, keeps its own trace, and ends in time."""
+    openai.replies = scripted
+    server = collector if backend == "otlp" else honeyhive
+    if state == "hanging":
+        server.hang()
+    elif state == "refusing":
+        server.refuse(503)
+    url = dead_url() if state == "dead" else server.url
+    settings = (
+        {"otel_exporter_otlp_endpoint": url} if backend == "otlp" else {"hh_api_url": url, "hh_api_key": "hh_test_key"}
+    )
+    with anyio.fail_after(30):
+        async with serving(**with_openai, **settings, shutdown_timeout_s=0.5) as service:
+            run = await service.run("weather", "hi")
+            assert stored_tree(await service.trace(run)) == TREES["weather"]
+            assert (await service.stream("research", "hi"))[-1].type == "run.completed"
+
+
+async def test_without_a_key_nothing_is_sent(
+    openai: OpenAIWire, collector: Collector, honeyhive: HoneyHive, with_openai: dict[str, Any]
+) -> None:
+    """Addresses alone, without a key or an endpoint, send no byte."""
+    async with serving(**with_openai, hh_api_url=honeyhive.url) as service:
+        run = await service.run("assistant", "hi")
+        assert stored_tree(await service.trace(run)) == TREES["assistant"]
+    assert not honeyhive.requests
+    assert not collector.requests
+
+
+async def test_the_store_is_bounded_and_says_what_it_forgot(openai: OpenAIWire, with_openai: dict[str, Any]) -> None:
+    """Older traces make room: 410, and the run itself is still there."""
+    async with serving(**with_openai, trace_store_runs=2) as service:
+        runs = [await service.run("assistant", f"task {n}") for n in range(3)]
+        problem = await service.get(f"/runs/{runs[0]['run_id']}/trace", status=410)
+        assert problem["type"] == "urn:waggle:problem:events-gone"
+        for run in runs[1:]:
+            assert stored_tree(await service.trace(run)) == TREES["assistant"]
+
+
+async def test_a_clients_view_of_a_failure_has_no_internals(openai: OpenAIWire, with_openai: dict[str, Any]) -> None:
+    """/runs/{id}/trace names the error's type; the provider's words and our tracebacks stay with the operator."""
+    openai.replies = lambda _: HttpError(401, "key sk-secret is wrong")
+    async with serving(**with_openai) as service:
+        problem = await service.run("assistant", "hi", status=502)
+        shown = json.dumps(await service.get(f"/runs/{problem['run_id']}/trace"))
+    assert "AuthenticationError" in shown
+    for internal in ("sk-secret", "Traceback", "site-packages"):
+        assert internal not in shown

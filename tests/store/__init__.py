@@ -1,0 +1,1 @@
+"""The database, SQLite and Postgres alike."""

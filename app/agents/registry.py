@@ -46,6 +46,8 @@ class Registry:
 
     async def start(self) -> None:
         """Read every agent and build it once; one that fails is listed as invalid, and is logged."""
+        if lack := self.models.problem():
+            logger.warning("%s Until then, runs are answered 503.", lack)
         os.environ["AUTOGEN_DISABLE_RUNTIME_TRACING"] = str(not self._settings.autogen_runtime_spans).lower()
         found: dict[str, AgentSpec | Path] = {spec.name: spec for spec in CATALOG}
         for path in await asyncio.to_thread(agent_files, self._settings.agents_dir.absolute()):

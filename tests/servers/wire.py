@@ -301,9 +301,7 @@ async def _send_json(send: Send, status: int, content: Any) -> None:
     await send({"type": "http.response.body", "body": json.dumps(content).encode()})
 
 
-async def _send_head(
-    send: Send, status: int, content_type: str, headers: Mapping[str, str] | None = None
-) -> None:
+async def _send_head(send: Send, status: int, content_type: str, headers: Mapping[str, str] | None = None) -> None:
     every = {"content-type": content_type} | dict(headers or {})
     pairs = [(name.encode(), value.encode()) for name, value in every.items()]
     await send({"type": "http.response.start", "status": status, "headers": pairs})

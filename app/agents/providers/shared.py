@@ -4,13 +4,18 @@ Upstream (0.7.5) leaves the response of an abandoned stream open, so that the pr
 Anthropic client does not look at the cancellation token between chunks; the token keeps a callback for every
 chunk; counting tokens downloads tiktoken's table; and what is no answer comes out as an empty text or as an
 error of the interpreter's.
+
+Here each call is a task of its own, which is cancelled at most once. AutoGen awaits tasks inside it: anyio's way
+of cancelling again and again would reach them, past the shields of their HTTP library, in the middle of closing
+a connection, which then is neither closed nor ever given back to its pool.
 """
 
 import asyncio
 from abc import ABC
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine, Sequence
+from contextlib import asynccontextmanager
 from functools import partial
-from typing import Any, Self, TypeVar
+from typing import Any, TypeVar
 
 import anyio
 from autogen_core import CancellationToken, FunctionCall
@@ -43,27 +48,32 @@ class SharedClient(ChatCompletionClient, ABC):
 
     async def create(self, *args: Any, **options: Any) -> CreateResult:
         create = super().create  # type: ignore[safe-super]  # the next class is AutoGen's
-        with _Exchange(options.pop("cancellation_token", None)) as exchange:
-            call = partial(create, *args, cancellation_token=exchange, **options)
-            return self.mended(await exchange.step(call), "")
+        token, call = options.pop("cancellation_token", None), _Call()
+        begin = partial(create, *args, cancellation_token=call, **options)
+        async with _apart(call.make(begin), token) as task:
+            await asyncio.wait([task])
+            return self.mended(task.result(), "")
 
     async def create_stream(self, *args: Any, **options: Any) -> Pieces:
         create_stream = super().create_stream  # type: ignore[safe-super]  # the next class is AutoGen's
-        with _Exchange(options.pop("cancellation_token", None)) as exchange:
-            pieces = create_stream(*args, cancellation_token=exchange, **options)
-            read = partial(anext, pieces, None)
-            said: list[str] = []
-            try:
-                while (piece := await exchange.step(read)) is not None:
-                    if isinstance(piece, CreateResult):
-                        yield self.mended(piece, "".join(said))
-                    else:
-                        said.append(piece)
-                        yield piece
-            finally:
-                with anyio.move_on_after(CLOSE_S, shield=True):
-                    await pieces.aclose()
-                    await exchange.close_response()
+        token, call = options.pop("cancellation_token", None), _Call()
+        queue: asyncio.Queue[str | CreateResult | None] = asyncio.Queue()
+        said: list[str] = []
+
+        async def read() -> None:
+            async for piece in create_stream(*args, cancellation_token=call, **options):
+                queue.put_nowait(piece)
+
+        async with _apart(call.make(read), token) as task:
+            task.add_done_callback(lambda _: queue.put_nowait(None))
+            while not task.cancelling() and (piece := await queue.get()) is not None:
+                if isinstance(piece, str):
+                    said.append(piece)
+                    yield piece
+                else:
+                    yield self.mended(piece, "".join(said))
+            await asyncio.wait([task])
+            task.result()
 
     def mended(self, result: CreateResult, said: str) -> CreateResult:  # noqa: ARG002  # its heirs need it
         """The result without what AutoGen got wrong; `said` is what was streamed before.
@@ -88,69 +98,58 @@ class SharedClient(ChatCompletionClient, ABC):
             return CONTEXT_TOKENS - self.count_tokens(messages, tools=tools)
 
 
-class _Exchange(CancellationToken):
+class _Call(CancellationToken):
     """One call, as the token that AutoGen is given for it.
 
-    AutoGen links every future to its token. The first is the request, whose result is the open response of a
-    stream, which is how we come by it; the others are forgotten. The caller's token ends the step under way.
+    AutoGen links every future to its token. The first is the request; the others are forgotten.
     """
 
-    def __init__(self, token: CancellationToken | None) -> None:
+    def __init__(self) -> None:
         super().__init__()
         self._request: asyncio.Future[Any] | None = None
-        self._step: asyncio.Timeout | None = None
-        self._end = asyncio.get_running_loop().create_future()
-        self._end.add_done_callback(self._interrupt)
-        if token is not None:
-            token.link_future(self._end)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """Let go of the caller's token."""
-        if not self._end.done():
-            self._end.set_result(None)
 
     def link_future(self, future: asyncio.Future[Any]) -> asyncio.Future[Any]:
         self._request = self._request or future
         return future
 
-    async def step(self, begin: Callable[[], Awaitable[T]]) -> T:
-        """Its result; CancelledError as soon as the caller's token is cancelled."""
-        if self._end.cancelled():
-            raise asyncio.CancelledError
+    async def make(self, begin: Callable[[], Awaitable[T]]) -> T:
+        """Let AutoGen make it; raises UnreadableAnswerError where that makes no sense of the answer."""
         try:
-            # A deadline interrupts what its own task awaits; a task for each chunk, as upstream has it, would
-            # cost more, and tear the contexts of traces.
-            async with asyncio.timeout(None) as self._step:
-                result = await begin()
-        except TimeoutError:
-            if self._end.cancelled():
-                raise asyncio.CancelledError from None
-            raise
+            return await begin()
         except GARBLED as error:
             if self._request is None:
                 raise
             raise UnreadableAnswerError from error
         finally:
-            self._step = None
-        return result
+            await self._close_response()
 
-    async def close_response(self) -> None:
+    async def _close_response(self) -> None:
+        """Close what came in the very moment in which the call was cancelled, and so is known to nobody."""
         request = self._request
         if request is None or not request.done() or request.cancelled() or request.exception():
             return
         response = request.result()
-        # The SDKs' streams have `close`, and Ollama's generator `aclose`. What OpenAI's parsed streams begin
-        # with, an event, has neither: AutoGen closes those itself.
+        # The SDKs' streams have `close`, Ollama's generator has `aclose`; whole answers have neither.
         close = getattr(response, "close", None) or getattr(response, "aclose", None)
         if close is not None:
             await close()
 
-    def _interrupt(self, end: asyncio.Future[None]) -> None:
-        if end.cancelled() and self._step is not None:
-            self._step.reschedule(asyncio.get_running_loop().time())
+
+@asynccontextmanager
+async def _apart(work: Coroutine[Any, Any, T], token: CancellationToken | None) -> AsyncIterator[asyncio.Task[T]]:
+    """A task that ends with the block, and at once when the token is cancelled."""
+    task = asyncio.get_running_loop().create_task(work)
+    if token is not None:
+        token.link_future(task)
+    try:
+        yield task
+    finally:
+        if not task.done() and not task.cancelling():
+            task.cancel()
+        with anyio.move_on_after(CLOSE_S, shield=True):
+            await asyncio.wait([task])
+        if task.done() and not task.cancelled():
+            task.exception()  # seen: whoever left did not want to know
 
 
 def _tokens(content: object) -> int:

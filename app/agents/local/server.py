@@ -13,7 +13,7 @@ import anyio
 import httpx
 from autogen_core.models import ChatCompletionClient
 
-from app.agents.local.client import LocalChatCompletionClient
+from app.agents.local.client import LocalChatCompletionClient, loopback
 from app.agents.local.process import ModelProcess
 from app.agents.local.weights import QWEN, LocalModelError
 
@@ -101,11 +101,15 @@ class LocalModel:
     async def warm(self) -> None:
         """Start it and have it answer once, so that no user waits for that; what goes wrong is logged."""
         try:
-            async with httpx.AsyncClient(trust_env=False, timeout=WARM_S) as http:
+            async with httpx.AsyncClient(**loopback(), timeout=WARM_S) as http:
                 answer = await http.post(
                     f"{await self.base_url()}/chat/completions",
                     headers={"Authorization": f"Bearer {self._api_key}", "Connection": "close"},
-                    json={"messages": [{"role": "user", "content": "Hello"}], "max_tokens": 1},
+                    json={
+                        "model": self.name,
+                        "messages": [{"role": "user", "content": "Hello"}],
+                        "max_tokens": 1,
+                    },
                 )
                 answer.raise_for_status()
         except (LocalModelError, httpx.HTTPError) as error:

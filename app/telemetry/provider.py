@@ -24,8 +24,9 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 from opentelemetry.util.types import Attributes
 
 from app.settings import Settings
-from app.telemetry import honeyhive, instrumentors
+from app.telemetry import honeyhive
 from app.telemetry.identity import Identity, IdentityProcessor, with_identity
+from app.telemetry.instrumentors import INSTRUMENTORS
 from app.telemetry.store import TraceStore
 
 logger = logging.getLogger(__name__)
@@ -57,11 +58,11 @@ class Telemetry:
         if (endpoint := _otlp_endpoint(self._settings)) is not None:
             self._processors.append(BatchSpanProcessor(_otlp_exporter(self._settings, endpoint)))
         _switchboard.plug(self._processors)
-        instrumentors.instrument(provider)
+        INSTRUMENTORS.put_in(provider)
 
     async def stop(self) -> None:
         """Flush within the deadline, in threads that the process need not wait for: a backend may hang."""
-        instrumentors.uninstrument()
+        INSTRUMENTORS.take_out()
         _switchboard.unplug(self._processors)
         loop = asyncio.get_running_loop()
         ends = []

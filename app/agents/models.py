@@ -3,8 +3,7 @@
 No client is ever closed after a run: the next run uses it.
 """
 
-from collections.abc import Callable
-from contextlib import AsyncExitStack
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Self
@@ -19,8 +18,10 @@ from app.settings import Settings
 if TYPE_CHECKING:
     from app.agents.local import LocalModel
 
-CLOSE_S = 2
+CLOSE_S = 1
 """Seconds that closing one client may take."""
+KILL_S = 5
+"""Seconds that ending the embedded model's process may take."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,13 +99,13 @@ class Models:
             await self._local.warm()
 
     async def aclose(self) -> None:
-        """Close every client and end the embedded model."""
-        async with AsyncExitStack() as stack:
+        """Close every client and end the embedded model, at the same time; what does not close is left behind."""
+        clients, self._clients, self._scripts = self._clients, {}, {}
+        async with anyio.create_task_group() as tasks:
+            for client in clients.values():
+                tasks.start_soon(_finish, client.close, CLOSE_S)
             if self._local_model is not None:
-                stack.push_async_callback(self._local_model.aclose)
-            for client in self._clients.values():
-                stack.push_async_callback(_close, client)
-            self._clients, self._scripts = {}, {}
+                tasks.start_soon(_finish, self._local_model.aclose, KILL_S)
 
     def _select(self) -> tuple[ModelRef | None, str]:
         """The default, or why there is none."""
@@ -170,6 +171,7 @@ class Models:
         return self._local_model
 
 
-async def _close(client: ChatCompletionClient) -> None:
-    with anyio.move_on_after(CLOSE_S, shield=True):
-        await client.close()
+async def _finish(close: Callable[[], Awaitable[None]], seconds: float) -> None:
+    # Shielded, so that one that fails to close does not keep the others open.
+    with anyio.move_on_after(seconds, shield=True):
+        await close()

@@ -10,6 +10,7 @@ from typing import Any
 import anyio
 import httpx
 import uvicorn
+from blockbuster import blockbuster_ctx
 from fastapi import FastAPI
 
 from app.api.dependencies import Parts
@@ -80,8 +81,9 @@ async def events_of(response: httpx.Response) -> AsyncIterator[Event]:
 
 @asynccontextmanager
 async def serving(**settings: Any) -> AsyncIterator[Service]:
-    """Serve with these settings; without `data_dir` they need a `database_url`."""
-    app = create_app(Settings(**{"_env_file": None, "agents_dir": Path("no-such-folder"), **settings}))
+    """Serve with these settings, `data_dir` among them. A blocking call of ours in the event loop is an error."""
+    wanted = Settings(**{"_env_file": None, "agents_dir": Path("no-such-folder"), **settings})
+    app = await anyio.to_thread.run_sync(create_app, wanted)  # before the service starts, it may block
     config = uvicorn.Config(app, port=0, log_config=None, access_log=False, ws="none", timeout_graceful_shutdown=5)
     config.load()
     server = uvicorn.Server(config)
@@ -94,7 +96,8 @@ async def serving(**settings: Any) -> AsyncIterator[Service]:
         url = f"http://127.0.0.1:{port}"
         limits = httpx.Limits(max_connections=None)
         async with httpx.AsyncClient(base_url=url, timeout=30, limits=limits, trust_env=False) as client:
-            yield Service(app, url, client)
+            with blockbuster_ctx(scanned_modules=["app"]):
+                yield Service(app, url, client)
     finally:
         with anyio.CancelScope(shield=True):
             await server.shutdown()

@@ -4,6 +4,7 @@ The table holds each month's usual high and low in °C and its days with rain (c
 between two months' middles lies between their values.
 """
 
+import asyncio
 import csv
 from calendar import monthrange
 from datetime import UTC, date, datetime, timedelta
@@ -18,9 +19,10 @@ async def weather(
     day: Annotated[str, "The date as YYYY-MM-DD, or 'today', or 'tomorrow'"] = "today",
 ) -> str:
     """The usual weather in a city on a date: high and low temperature, and the chance of rain."""
-    record = _cities().get(_folded(city))
+    cities = await asyncio.to_thread(_cities)
+    record = cities.get(_folded(city))
     if record is None:
-        known = ", ".join(sorted(record["city"] for record in _cities().values()))
+        known = ", ".join(sorted(record["city"] for record in cities.values()))
         raise ValueError(f"no climate record for {city!r}; there is one for {known}")
     when = _date(day)
     high, low = (round(_on(record, column, when)) for column in ("high", "low"))

@@ -1,11 +1,13 @@
 """/agents: which there are; run one; stream one."""
 
 import asyncio
+import logging
 from typing import Annotated, Any
 
 import anyio
 from fastapi import APIRouter, Header, Query, Request, Response
 from sse_starlette import EventSourceResponse
+from sse_starlette.sse import SendTimeoutError
 from uuid_utils import uuid7
 
 from app.agents.card import AgentCard
@@ -18,6 +20,7 @@ from app.events import Run, RunStatus
 from app.runs.run import LiveRun, RunRequest
 from app.wire import native
 
+logger = logging.getLogger(__name__)
 router = APIRouter(prefix="/agents", tags=["agents"])
 
 SEND_TIMEOUT_S = 30
@@ -102,6 +105,7 @@ class RunStream(EventSourceResponse):
     """One viewer of a run: it watches from its creation until the connection is done, however that ends."""
 
     def __init__(self, run: LiveRun, after: int = 0) -> None:
+        self._run_id = run.record.run_id
         self._watch = run.watch()
         super().__init__(
             native.frames(run.record.run_id, run.log.read(after)),
@@ -113,6 +117,8 @@ class RunStream(EventSourceResponse):
     async def __call__(self, *asgi: Any) -> None:
         try:
             await super().__call__(*asgi)
+        except SendTimeoutError:
+            logger.info("A viewer of run %s took nothing for %d s: dropped", self._run_id, SEND_TIMEOUT_S)
         finally:
             self._watch.close()
 

@@ -4,6 +4,7 @@ import re
 from contextlib import suppress
 from uuid import uuid4
 
+import anyio
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -46,11 +47,11 @@ class Named:
 class BodyLimit:
     """A body larger than the limit is answered 413, whatever Content-Length said.
 
-    What the client is still sending is read on and dropped, up to `DRAIN` times the limit, so that it comes to
-    read the answer instead of a reset connection.
+    What the client is still sending is read on and dropped, up to `DRAIN` times the limit and `DRAIN_S` seconds, so that it
+    comes to read the answer instead of a reset connection.
     """
 
-    DRAIN = 16
+    DRAIN, DRAIN_S = 16, 10
 
     def __init__(self, app: ASGIApp, limit: int) -> None:
         self._app = app
@@ -78,10 +79,11 @@ class BodyLimit:
             await self._app(scope, counted, unless_too_large)
         if size > self._limit:
             more = True
-            while more and size <= self._limit * self.DRAIN:
-                message = await receive()
-                size += len(message.get("body", b""))
-                more = message.get("more_body", False)
+            with anyio.move_on_after(self.DRAIN_S):
+                while more and size <= self._limit * self.DRAIN:
+                    message = await receive()
+                    size += len(message.get("body", b""))
+                    more = message.get("more_body", False)
             error = BodyTooLarge(f"The body is larger than the {self._limit} bytes that MAX_BODY_BYTES allows.")
             await problem_response(error.problem(instance=scope["path"]))(scope, receive, send)
 

@@ -23,6 +23,10 @@ class RunLog:
         self._changed = asyncio.Event()
         self.ended = False
 
+    def __len__(self) -> int:
+        """How many events are kept."""
+        return len(self._events)
+
     def append(self, event: RunEvent) -> None:
         """Nothing may follow the end: what an abandoned task still says is dropped."""
         if self.ended:

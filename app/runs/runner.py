@@ -28,8 +28,8 @@ logger = logging.getLogger(__name__)
 
 RECORD_ATTEMPTS = 6
 """About sixteen seconds, for a database that restarts."""
-KEPT = 256
-"""Runs whose events stay readable after their end."""
+KEPT_RUNS, KEPT_EVENTS = 256, 100_000
+"""What stays readable of runs after their end: so many of them, and so many events of all."""
 
 
 class Runner:
@@ -41,6 +41,7 @@ class Runner:
         self._store = store
         self._live: dict[str, LiveRun] = {}
         self._ended: OrderedDict[str, LiveRun] = OrderedDict()
+        self._kept_events = 0
         self._given_up: set[asyncio.Task[Any]] = set()
         self._closing = False
         self._group: TaskGroup | None = None
@@ -171,8 +172,10 @@ class Runner:
         run.log.append(RunEnded(outcome))
         run.finished.set_result(outcome)
         self._ended[outcome.run_id] = run
-        while len(self._ended) > KEPT:
-            self._ended.popitem(last=False)
+        self._kept_events += len(run.log)
+        while len(self._ended) > KEPT_RUNS or self._kept_events > KEPT_EVENTS:
+            _, forgotten = self._ended.popitem(last=False)
+            self._kept_events -= len(forgotten.log)
 
 
 def _identity(run: LiveRun) -> Identity:

@@ -83,7 +83,7 @@ def _answering() -> Iterator[None]:
 def _url(settings: Settings) -> str:
     """The async driver's URL; `postgres://` and `postgresql://` are taken as they come."""
     if settings.database_url is None:
-        return f"sqlite+aiosqlite:///{(settings.data_dir / 'waggle.db').absolute()}"
+        return f"sqlite+aiosqlite:///{settings.data_dir / 'waggle.db'}"
     url = make_url(settings.database_url)
     drivers = {
         "postgres": "postgresql+asyncpg",

@@ -47,8 +47,8 @@ class Named:
 class BodyLimit:
     """A body larger than the limit is answered 413, whatever Content-Length said.
 
-    What the client is still sending is read on and dropped, up to `DRAIN` times the limit and `DRAIN_S` seconds, so that it
-    comes to read the answer instead of a reset connection.
+    What the client is still sending is read on and dropped, up to `DRAIN` times the limit and `DRAIN_S` seconds,
+    so that it comes to read the answer instead of a reset connection.
     """
 
     DRAIN, DRAIN_S = 16, 10

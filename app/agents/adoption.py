@@ -5,6 +5,8 @@ has to change for their calls to be traced and their resources to be closed.
 """
 
 import asyncio
+import atexit
+import logging
 from collections.abc import Callable, Iterator
 from contextlib import AsyncExitStack
 from typing import Any
@@ -16,8 +18,10 @@ from autogen_core.models import ChatCompletionClient
 from autogen_core.tools import BaseTool, Workbench
 
 from app.agents.observed import ObservedClient
+from app.agents.spec import CLOSE_TIMEOUT_S
 
-CLOSE_TIMEOUT_S = 5
+logger = logging.getLogger(__name__)
+
 _PARTS = (ChatAgent, Team, Workbench, BaseTool, Memory, ChatCompletionContext)
 
 _PROVIDERS = {
@@ -33,16 +37,21 @@ _PROVIDERS = {
 
 
 async def adopt(agent: ChatAgent | Team, stack: AsyncExitStack, *, spans: bool) -> None:
-    """Observe the model clients in it, start its workbenches, and have all of it closed with `stack`."""
+    """Observe the model clients in it, start its MCP workbenches, and have all of it closed with `stack`.
+
+    AutoGen starts an MCP workbench when it is first used, and then nobody stops it. Any other workbench, and one
+    that is started already, is its recipe's.
+    """
     for part in parts_of(agent):
         for name, value in vars(part).items():
             if isinstance(value, ChatCompletionClient) and not isinstance(value, ObservedClient):
                 setattr(part, name, observed(value, spans=spans))
         match part:
-            case Workbench() if getattr(part, "_actor", None) is None:  # an MCP workbench not started yet
-                await stack.enter_async_context(part)
+            case Workbench() if getattr(part, "_actor", part) is None:
+                stack.push_async_callback(_stopped, part)
+                await part.start()
             case ChatAgent() | Memory():
-                stack.push_async_callback(_closed, part.close)
+                stack.push_async_callback(closed, part.close)
             case _:
                 pass
 
@@ -80,6 +89,32 @@ def participants_of(agent: ChatAgent | Team) -> list[ChatAgent | Team]:
     return list(getattr(agent, "_participants", ())) if isinstance(agent, Team) else []
 
 
-async def _closed(close: Callable[[], Any]) -> None:
+def clients_of(agent: ChatAgent | Team) -> list[ObservedClient]:
+    """The model clients of an adopted agent."""
+    return [value for part in parts_of(agent) for value in vars(part).values() if isinstance(value, ObservedClient)]
+
+
+async def closed(close: Callable[[], Any]) -> None:
+    """Close it; raises TimeoutError if that takes too long."""
     async with asyncio.timeout(CLOSE_TIMEOUT_S):
         await close()
+
+
+async def _stopped(workbench: Any) -> None:
+    """End an MCP workbench and its server, also one that never answered."""
+    actor = workbench._actor  # noqa: SLF001 AutoGen is pinned
+    if actor is None:
+        return
+    atexit.unregister(actor._sync_shutdown)  # noqa: SLF001 else the process keeps every actor there ever was
+    session = actor._actor_task  # noqa: SLF001
+    try:
+        # Shielded, since the cancellation of a run that is closing already would reach into the session's own closing.
+        async with asyncio.timeout(CLOSE_TIMEOUT_S):
+            await asyncio.shield(workbench.stop())
+    except TimeoutError:
+        logger.warning("An MCP server does not stop: it is ended")
+        session.cancel()
+    finally:
+        workbench._actor = None  # noqa: SLF001
+        if session is not None:
+            await asyncio.wait([session], timeout=CLOSE_TIMEOUT_S)

@@ -4,7 +4,7 @@ AutoGen's own keeps a callback for every future it was linked to, one for each s
 the garbage stops every stream of the process for 300–500 ms at a time. This one forgets finished futures.
 """
 
-from asyncio import Future
+from asyncio import Future, isfuture
 from typing import Any
 
 from autogen_core import CancellationToken
@@ -22,7 +22,10 @@ class RunToken(CancellationToken):
         for future in tuple(self._pending):
             future.cancel()
 
-    def link_future(self, future: Future[Any]) -> Future[Any]:
+    def link_future(self, future: Any) -> Any:
+        """AutoGen's MCP workbench links a coroutine, which nothing but the task that awaits it can cancel."""
+        if not isfuture(future):
+            return future
         if self.is_cancelled():
             future.cancel()
         elif not future.done():

@@ -7,8 +7,7 @@ from typing import Any, Literal
 from autogen_agentchat.base import ChatAgent, Team
 from autogen_core.tools import Workbench
 
-from app.agents.adoption import participants_of, parts_of
-from app.agents.observed import ObservedClient
+from app.agents.adoption import clients_of, participants_of, parts_of
 from app.agents.spec import AgentSpec
 
 
@@ -52,11 +51,10 @@ class AgentCard:
 
 async def card_of(spec: AgentSpec, agent: ChatAgent | Team) -> AgentCard:
     """The tools of a team are those of its members."""
-    parts = list(parts_of(agent))
-    clients = [value for part in parts for value in vars(part).values() if isinstance(value, ObservedClient)]
+    clients = clients_of(agent)
     schema = getattr(agent, "_output_content_type", None)
     tools: dict[str, ToolCard] = {}
-    for workbench in parts:
+    for workbench in parts_of(agent):
         if isinstance(workbench, Workbench):
             for tool in await workbench.list_tools():
                 parameters: Any = tool.get("parameters", {})

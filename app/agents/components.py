@@ -8,12 +8,13 @@ clients are shared: each is built once, and every agent that is loaded gets the 
 from collections.abc import Callable, Iterator
 from contextvars import ContextVar
 from typing import Any, Self
+from warnings import catch_warnings
 
 import orjson
 from autogen_agentchat.base import ChatAgent, Team
 from autogen_core import ComponentLoader, ComponentModel
 from autogen_core.models import ChatCompletionClient
-from pydantic import BaseModel
+from pydantic import BaseModel, ConfigDict, SecretStr
 
 from app.agents.spec import AgentContext, Built
 from app.settings import Settings
@@ -29,6 +30,7 @@ ALLOWED = (
     "autogen_core.memory.",
     "autogen_core.model_context.",
     "autogen_core.tools.",
+    "autogen_ext.auth.azure.",
     "autogen_ext.models.anthropic.",
     "autogen_ext.models.azure.",
     "autogen_ext.models.ollama.",
@@ -37,7 +39,8 @@ ALLOWED = (
     "autogen_ext.tools.http.",
     "autogen_ext.tools.mcp.",
 )
-"""Where a component's `provider` may come from; what runs code or shells by itself is not among them."""
+"""Where a component's `provider` may come from: no code executors, and nothing outside of AutoGen. A FunctionTool
+still runs its source, and an MCP workbench its command: who may write to AGENTS_DIR may run programs."""
 SHORT_NAMES = {
     "azure_openai_chat_completion_client": "autogen_ext.models.openai.AzureOpenAIChatCompletionClient",
     "AzureOpenAIChatCompletionClient": "autogen_ext.models.openai.AzureOpenAIChatCompletionClient",
@@ -49,12 +52,20 @@ SHORT_NAMES = {
 OWN_MODEL = "waggle.model"
 """The provider of a model that this service chooses: `{"provider": "waggle.model", "config": {"model": null}}`."""
 
+MAX_DEPTH = 100
+MAX_NODES = 100_000
+
 _PREPARED = "app.agents.components.PreparedClient"
 ClientMaker = Callable[[ComponentModel], ChatCompletionClient]
 
 
 class ComponentInvalid(ValueError):
     """A component that this service does not load; the message says why."""
+
+
+class _OwnModel(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+    model: str | None = None
 
 
 class _PreparedConfig(BaseModel):
@@ -77,10 +88,11 @@ class PreparedClient(ChatCompletionClient):
 
 def recipe(component: Any, client_of: ClientMaker) -> Callable[[AgentContext], Built]:
     """How to build the component's agent or team. Raises ComponentInvalid for what must not or cannot be loaded."""
-    if not isinstance(component, dict) or "provider" not in component:
+    if not isinstance(component, dict) or not isinstance(component.get("provider"), str):
         raise ComponentInvalid("not an AutoGen component: an object with 'provider' and 'config' is expected")
-    for provider in _providers(component):
-        if provider != OWN_MODEL and not provider.startswith(ALLOWED):
+    for node in _nodes(component):
+        provider = node.get("provider") if isinstance(node, dict) else None
+        if isinstance(provider, str) and not _allowed(provider):
             raise ComponentInvalid(f"its component {provider!r} is not on the list of what may be loaded")
 
     def build(context: AgentContext) -> Built:
@@ -88,23 +100,34 @@ def recipe(component: Any, client_of: ClientMaker) -> Callable[[AgentContext], B
         prepared = _prepare(component, clients, context, client_of)
         token = _prepared.set(clients)
         try:
-            agent: Any = ComponentLoader.load_component(ComponentModel(**prepared), expected=object)
+            with catch_warnings(action="ignore", category=UserWarning):  # that a FunctionTool runs its source
+                agent: Any = ComponentLoader.load_component(ComponentModel(**prepared), expected=object)
         finally:
             _prepared.reset(token)
         if not isinstance(agent, ChatAgent | Team):
-            raise ComponentInvalid(f"it is a {type(agent).__name__}, neither an agent nor a team")
+            raise ComponentInvalid("it is neither an agent nor a team")
         return agent
 
     build.__doc__ = str(component.get("description") or component.get("label") or "")
     return build
 
 
-def _providers(node: Any) -> Iterator[str]:
-    match node:
-        case {"provider": str() as provider}:
-            yield SHORT_NAMES.get(provider, provider)
-    for value in _values(node):
-        yield from _providers(value)
+def _allowed(provider: str) -> bool:
+    return provider == OWN_MODEL or SHORT_NAMES.get(provider, provider).startswith(ALLOWED)
+
+
+def _nodes(component: Any) -> Iterator[Any]:
+    """Every value in it. Raises ComponentInvalid where that has no end, as YAML's references can have it."""
+    todo = [(component, 1)]
+    for _ in range(MAX_NODES):
+        if not todo:
+            return
+        node, depth = todo.pop()
+        if depth > MAX_DEPTH:
+            raise ComponentInvalid(f"it is nested more than {MAX_DEPTH} levels deep")
+        yield node
+        todo += [(value, depth + 1) for value in _values(node)]
+    raise ComponentInvalid(f"it has more than {MAX_NODES} values")
 
 
 def _prepare(node: Any, clients: list[ChatCompletionClient], context: AgentContext, client_of: ClientMaker) -> Any:
@@ -112,11 +135,9 @@ def _prepare(node: Any, clients: list[ChatCompletionClient], context: AgentConte
     match node:
         case {"provider": str() as provider} if _is_model(provider, node):
             if provider == OWN_MODEL:
-                client = context.model((node.get("config") or {}).get("model"))
+                clients.append(context.model(_OwnModel.model_validate(node.get("config") or {}).model))
             else:
-                client = client_of(ComponentModel(**node | {"provider": SHORT_NAMES.get(provider, provider)}))
-                context.models.append(client)
-            clients.append(client)
+                clients.append(client_of(ComponentModel(**node | {"provider": SHORT_NAMES.get(provider, provider)})))
             return {"provider": _PREPARED, "component_type": "model", "config": {"index": len(clients) - 1}}
         case dict():
             return {key: _prepare(value, clients, context, client_of) for key, value in node.items()}
@@ -148,20 +169,28 @@ def with_key(component: ComponentModel, settings: Settings) -> ComponentModel:
 
     Raises ComponentInvalid when there is no key either.
     """
-    variable, key = {
-        "autogen_ext.models.openai.OpenAIChatCompletionClient": ("OPENAI_API_KEY", settings.openai_api_key),
-        "autogen_ext.models.openai.AzureOpenAIChatCompletionClient": (
-            "AZURE_OPENAI_API_KEY",
-            settings.azure_openai_api_key,
-        ),
-        "autogen_ext.models.anthropic.AnthropicChatCompletionClient": (
-            "ANTHROPIC_API_KEY",
-            settings.anthropic_api_key,
-        ),
-    }.get(component.provider, (None, None))
+    name = _key_of(component)
     written = component.config.get("api_key")
-    if variable is None or (written and "**" not in written) or "azure_ad_token_provider" in component.config:
+    if name is None or (written and "**" not in written) or component.config.get("azure_ad_token_provider"):
         return component
+    key: SecretStr | None = getattr(settings, name)
     if key is None:
-        raise ComponentInvalid(f"its model {component.config.get('model')!r} needs {variable}: set it")
+        raise ComponentInvalid(f"its model {component.config.get('model')!r} needs {name.upper()}: set it")
     return component.model_copy(update={"config": component.config | {"api_key": key.get_secret_value()}})
+
+
+def _key_of(component: ComponentModel) -> str | None:
+    """The setting that holds the key of the component's provider; None if it wants none."""
+    match component.provider.rpartition(".")[2]:
+        case "OpenAIChatCompletionClient":
+            # By these names AutoGen calls Google and Anthropic.
+            for prefix, name in (("gemini-", "gemini_api_key"), ("claude-", "anthropic_api_key")):
+                if str(component.config.get("model")).startswith(prefix):
+                    return name
+            return "openai_api_key"
+        case "AzureOpenAIChatCompletionClient":
+            return "azure_openai_api_key"
+        case "AnthropicChatCompletionClient":
+            return "anthropic_api_key"
+        case _:
+            return None

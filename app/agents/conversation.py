@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing, nullcontext
 from typing import Any
 
@@ -11,11 +11,10 @@ from autogen_agentchat.base import ChatAgent, TaskResult, Team
 from autogen_agentchat.messages import BaseChatMessage, MultiModalMessage, TextMessage
 from autogen_core import Image
 
-from app.agents.adoption import participants_of
+from app.agents.adoption import clients_of, participants_of, parts_of
 from app.agents.cancellation import RunToken
 from app.agents.ledger import LEDGER, Ledger
 from app.agents.provider_errors import classify
-from app.agents.spec import AgentContext
 from app.agents.translation import Told, Translator
 from app.errors import AppError, InvalidInput, RunFailed, StateConflict
 from app.events import MessageAdded, Usage
@@ -29,10 +28,9 @@ logger = logging.getLogger(__name__)
 class Conversation:
     """One run's agent. The task that opens it also runs and closes it."""
 
-    def __init__(self, name: str, agent: ChatAgent | Team, context: AgentContext) -> None:
+    def __init__(self, name: str, agent: ChatAgent | Team) -> None:
         self._name = name
         self._agent = agent
-        self._context = context
         self._ledger = Ledger()
         self._token = RunToken()
         self._task: BaseChatMessage | None = None
@@ -45,7 +43,7 @@ class Conversation:
             self._task = TextMessage(content=task, source="user")
             return
         has_images = any(isinstance(part, ImagePart) for part in task)
-        if has_images and not all(client.model_info["vision"] for client in self._context.models):
+        if has_images and not all(client.model_info["vision"] for client in clients_of(self._agent)):
             raise InvalidInput(
                 f"The model of agent {self._name!r} takes no images.",
                 errors=[{"loc": ["body", "task"], "msg": "The agent's model takes text only."}],
@@ -60,13 +58,18 @@ class Conversation:
         if state is None:
             return
         try:
-            await self._agent.load_state(orjson.loads(state))
+            await self._load(orjson.loads(state))
         except (ValueError, LookupError, TypeError, AttributeError, AssertionError, RuntimeError) as error:
             logger.warning("The saved state does not fit agent %r", self._name, exc_info=True)
             raise StateConflict(
                 f"The session's saved state no longer fits agent {self._name!r}, which has changed: "
                 "start a new session."
             ) from error
+
+    async def _load(self, state: Any) -> None:
+        if _kinds(state) != _kinds(await self._agent.save_state()):
+            raise ValueError("another kind of agent saved it, or a team of others")
+        await self._agent.load_state(state)
 
     async def run(self) -> AsyncGenerator[Told, None]:
         """Let it answer the task. Raises an AppError for a failure, CancelledError after `cancel`."""
@@ -101,8 +104,15 @@ class Conversation:
             ) from error
 
     def cancel(self) -> None:
-        """Stop at once, a team too; `run` raises CancelledError. What it leaves must not be saved."""
+        """Stop at once, a team too; `run` raises CancelledError. What it leaves must not be saved.
+
+        A member whose tool was cancelled would wait for its result for ever, and the team for the member.
+        """
         self._token.cancel()
+        for part in parts_of(self._agent):
+            if isinstance(part, Team):
+                for task in tuple(getattr(part, "_runtime")._background_tasks):  # noqa: B009, SLF001 AutoGen is pinned
+                    task.cancel()
 
     async def save(self) -> bytes:
         """The conversation so far, for `load`."""
@@ -129,6 +139,17 @@ async def _image(index: int, part: ImagePart) -> Image:
             "An image of the task cannot be read.",
             errors=[{"loc": ["body", "task", index], "msg": "Not a PNG or JPEG data URI."}],
         ) from None
+
+
+def _kinds(state: Any) -> Any:
+    """Which classes a state is of: an agent's, and those of a team's members by their names.
+
+    AutoGen loads another class's state as an empty one, and a lost member's turn makes the next run fail.
+    """
+    if not isinstance(state, Mapping):
+        return None
+    members = {name: _kinds(member) for name, member in state.get("agent_states", {}).items()}
+    return state.get("type"), members, _kinds(state.get("agent_state")), _kinds(state.get("inner_team_state"))
 
 
 def _plain(value: Any) -> Any:

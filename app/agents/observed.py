@@ -5,27 +5,25 @@ It makes the call's span (see `app.telemetry.llm`) and writes tokens and failure
 
 import asyncio
 from collections.abc import AsyncGenerator, Mapping, Sequence
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
-from autogen_core import CancellationToken, ComponentModel, FunctionCall
+from autogen_core import CancellationToken, ComponentModel
 from autogen_core.models import (
-    AssistantMessage,
     ChatCompletionClient,
     CreateResult,
-    FunctionExecutionResultMessage,
     LLMMessage,
     ModelCapabilities,
     ModelInfo,
     RequestUsage,
-    SystemMessage,
-    UserMessage,
 )
 from autogen_core.tools import Tool, ToolSchema
 from pydantic import BaseModel
 
 from app.agents.ledger import LEDGER, price
 from app.agents.provider_errors import classify
-from app.telemetry.llm import ChatMessage, ChatRequest, ChatResult, LlmSpan, ToolUse
+from app.agents.shown import answer, shown
+from app.agents.thinking import Tags, mark_thoughts
+from app.telemetry.llm import ChatRequest, ChatResult, LlmSpan
 
 ToolChoice = Tool | Literal["auto", "required", "none"]
 
@@ -43,6 +41,7 @@ class ObservedClient(ChatCompletionClient):
         self.model = model
         self.ref = ref or f"{provider}:{model}"
         self._spans = spans
+        mark_thoughts(inner)
 
     async def create(
         self,
@@ -87,10 +86,11 @@ class ObservedClient(ChatCompletionClient):
             tools=tools,
             tool_choice=tool_choice,
             json_output=json_output,
-            extra_create_args=extra_create_args,
+            extra_create_args=_counted(self.inner, extra_create_args),
             cancellation_token=cancellation_token,
         )
         result: CreateResult | None = None
+        tags = Tags()
         try:
             while True:
                 with call.current():
@@ -101,7 +101,8 @@ class ObservedClient(ChatCompletionClient):
                     result = piece
                 else:
                     call.chunk()
-                yield piece
+                for told in tags.around(piece):
+                    yield told
         except BaseException as error:
             self._failed(call, error)
             await _close(stream)
@@ -132,7 +133,7 @@ class ObservedClient(ChatCompletionClient):
             ChatRequest(
                 provider=self.provider,
                 model=self.model,
-                messages=[shown for message in messages for shown in _shown(message)],
+                messages=[part for message in messages for part in shown(message)],
                 tools=[dict(tool if isinstance(tool, Mapping) else tool.schema) for tool in tools],
                 parameters=parameters,
                 stream=stream,
@@ -145,7 +146,7 @@ class ObservedClient(ChatCompletionClient):
             ledger.add(result.usage, cost)
         call.end(
             ChatResult(
-                message=_answer(result),
+                message=answer(result),
                 finish_reason=result.finish_reason,
                 input_tokens=result.usage.prompt_tokens,
                 output_tokens=result.usage.completion_tokens,
@@ -203,6 +204,14 @@ class _NoSpan:
     def fail(self, error: BaseException) -> None: ...
 
 
+def _counted(client: ChatCompletionClient, extra: Mapping[str, Any]) -> Mapping[str, Any]:
+    """OpenAI's wire tells the tokens of a stream when it is asked to; whoever has decided that is left alone."""
+    of_openai = any(kind.__name__ == "BaseOpenAIChatCompletionClient" for kind in type(client).__mro__)
+    if not of_openai or "stream_options" in {**getattr(client, "_create_args", {}), **extra}:
+        return extra
+    return {**extra, "stream_options": {"include_usage": True}}
+
+
 async def _close(stream: AsyncGenerator[str | CreateResult, None]) -> None:
     """Close the provider's stream, so that it stops writing: within a second, even while being cancelled."""
     try:
@@ -210,38 +219,3 @@ async def _close(stream: AsyncGenerator[str | CreateResult, None]) -> None:
             await stream.aclose()
     except (RuntimeError, TimeoutError):
         return  # the generator is running still, in a call that its own cancellation ends
-
-
-def _answer(result: CreateResult) -> ChatMessage:
-    if isinstance(result.content, str):
-        return ChatMessage("assistant", result.content, thought=result.thought)
-    return ChatMessage("assistant", thought=result.thought, tool_calls=_uses(result.content))
-
-
-def _shown(message: LLMMessage) -> list[ChatMessage]:
-    """A message as spans show it; the results of parallel tools are a message each."""
-    match message:
-        case SystemMessage():
-            return [ChatMessage("system", message.content)]
-        case UserMessage():
-            return [ChatMessage("user", _text(message.content), name=message.source)]
-        case AssistantMessage():
-            calls = () if isinstance(message.content, str) else _uses(message.content)
-            text = message.content if isinstance(message.content, str) else ""
-            return [ChatMessage("assistant", text, thought=message.thought, tool_calls=calls, name=message.source)]
-        case FunctionExecutionResultMessage():
-            return [
-                ChatMessage("tool", result.content, tool_call_id=result.call_id, name=result.name)
-                for result in message.content
-            ]
-
-
-def _uses(calls: Sequence[FunctionCall]) -> tuple[ToolUse, ...]:
-    return tuple(ToolUse(call.id, call.name, call.arguments) for call in calls)
-
-
-def _text(content: str | Sequence[Any]) -> str:
-    """A user's words; an image is named, not shown."""
-    if isinstance(content, str):
-        return content
-    return "\n".join(part if isinstance(part, str) else "[image]" for part in cast("Sequence[Any]", content))

@@ -11,15 +11,16 @@ import anyio
 from autogen_core import ComponentModel
 from autogen_core.models import ChatCompletionClient
 
-from app.agents.adoption import adopt, observed
+from app.agents.adoption import adopt, closed, observed
 from app.agents.card import AgentCard, card_of
 from app.agents.catalog import CATALOG
 from app.agents.components import key_of, with_key
 from app.agents.conversation import Conversation
-from app.agents.files import agent_files, read, reason
+from app.agents.files import agent_files, read
 from app.agents.models import ModelRef, Models
 from app.agents.observed import ObservedClient
 from app.agents.providers.replay import ReplayClient
+from app.agents.reasons import reason
 from app.agents.spec import AgentContext, AgentSpec
 from app.errors import AgentInvalid, AppError, ModelUnavailable, NotFound
 from app.settings import Settings
@@ -49,21 +50,18 @@ class Registry:
         if lack := self.models.problem():
             logger.warning("%s Until then, runs are answered 503.", lack)
         os.environ["AUTOGEN_DISABLE_RUNTIME_TRACING"] = str(not self._settings.autogen_runtime_spans).lower()
-        found: dict[str, AgentSpec | Path] = {spec.name: spec for spec in CATALOG}
-        for path in await asyncio.to_thread(agent_files, self._settings.agents_dir.absolute()):
-            if isinstance(found.get(path.stem), Path):
-                logger.error("Agent %r: two files give it; %s is left out", path.stem, path.name)
-            else:
-                found[path.stem] = path
+        found: dict[str, AgentSpec | list[Path]] = {spec.name: spec for spec in CATALOG}
+        found |= await asyncio.to_thread(agent_files, self._settings.agents_dir)
         async with anyio.create_task_group() as group:
             for name, source in found.items():
                 group.start_soon(self._try_out, name, source)
 
     async def close(self) -> None:
-        await self.models.aclose()
-        for client in self._component_clients.values():
-            async with asyncio.timeout(5):
-                await client.close()
+        async with AsyncExitStack() as stack:
+            stack.push_async_callback(self.models.aclose)
+            for client in self._component_clients.values():
+                stack.push_async_callback(closed, client.close)
+            self._component_clients = {}
 
     def card(self, name: str) -> AgentCard:
         """Raises NotFound."""
@@ -87,34 +85,32 @@ class Registry:
                     await adopt(agent, stack, spans=self._spans)
             except AppError:
                 raise
-            except Exception as error:  # whatever a user's recipe raises
+            except (Exception, SystemExit) as error:  # whatever a user's recipe raises
                 logger.exception("Agent %r could not be built", name)
-                raise AgentInvalid(f"Agent {name!r} could not be built: {reason(error)}.") from error
-            yield Conversation(name, agent, context)
+                why = reason(error, self._specs[name].file)
+                raise AgentInvalid(f"Agent {name!r} could not be built: {why}.") from error
+            yield Conversation(name, agent)
 
-    async def _try_out(self, name: str, source: AgentSpec | Path) -> None:
-        path = source if isinstance(source, Path) else None
+    async def _try_out(self, name: str, source: AgentSpec | list[Path]) -> None:
         try:
             async with asyncio.timeout(BUILD_TIMEOUT_S), AsyncExitStack() as stack:
-                spec = await self._read(source) if isinstance(source, Path) else source
+                spec = source if isinstance(source, AgentSpec) else await read(source, self._component_client)
                 agent = await spec.make(AgentContext(self._model_or_none, stack))
-                await adopt(agent, stack, spans=False)
+                await adopt(agent, stack, spans=self._spans)
                 self.cards[name] = await card_of(spec, agent)
                 self._specs[name] = spec
-        except Exception as error:
-            why = error.detail if isinstance(error, AppError) else reason(error, path)
+        except (Exception, SystemExit) as error:
+            why = reason(error, source.file if isinstance(source, AgentSpec) else source[0]).rstrip(".")
             logger.error("Agent %r is not served: %s", name, why, exc_info=error)  # noqa: TRY400 as told
             self.cards[name] = AgentCard(name=name, status="invalid", reason=why)
-
-    async def _read(self, path: Path) -> AgentSpec:
-        return await asyncio.to_thread(read, path, self._component_client)
 
     def _model_or_none(self, ref: str | None) -> ChatCompletionClient:
         """For a look at an agent: one without a model is described too, and answers 503 when it is run."""
         try:
             return self.models.client(ref)
         except ModelUnavailable:
-            return ObservedClient(ReplayClient([]), "none", "none", spans=False, ref=ref or "none")
+            wanted = ref or str(self.models.default or "none")
+            return ObservedClient(ReplayClient([]), "none", "none", spans=False, ref=wanted)
 
     def _observe(self, client: ChatCompletionClient, ref: ModelRef) -> ChatCompletionClient:
         provider = _GENAI.get(ref.provider, ref.provider)

@@ -9,10 +9,12 @@ It may be `async`, and may own resources: `workbench = await context.enter(McpWo
 run is over. It may also be an async context manager, or take no argument at all.
 """
 
+import asyncio
 import inspect
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, TypeVar
 
 from autogen_agentchat.base import ChatAgent, Team
@@ -22,7 +24,13 @@ T = TypeVar("T")
 Agent = ChatAgent | Team
 """What a recipe makes: AutoGen's own protocols."""
 Built = Agent | Awaitable[Agent] | AbstractAsyncContextManager[Agent]
+CLOSE_TIMEOUT_S = 5
+"""Seconds that one part of an agent has to be closed."""
 ModelSource = Callable[[str | None], ChatCompletionClient]
+
+
+class NoAgent(TypeError):
+    """A recipe that makes something else; the message is for whoever reads GET /agents."""
 
 
 @dataclass(slots=True)
@@ -35,18 +43,28 @@ class AgentContext:
     session_id: str | None = None
     metadata: Mapping[str, str] = field(default_factory=dict)
     default_model: str | None = None
-    models: list[ChatCompletionClient] = field(default_factory=list)
-    """The clients handed out."""
 
     def model(self, ref: str | None = None) -> ChatCompletionClient:
         """The shared client of `provider:name`; without one, of the agent's own model, else of MODEL."""
-        client = self.model_source(ref or self.default_model)
-        self.models.append(client)
-        return client
+        return self.model_source(ref or self.default_model)
 
     async def enter(self, resource: AbstractAsyncContextManager[T]) -> T:
-        """Open a resource that is closed when the run is over."""
-        return await self.stack.enter_async_context(resource)
+        """Open a resource that is closed when the run is over, however it ended."""
+        return await self.stack.enter_async_context(_Owned(resource))
+
+
+class _Owned(AbstractAsyncContextManager[T]):
+    """A resource that has CLOSE_TIMEOUT_S to be closed: one that hangs must not keep a run from its end."""
+
+    def __init__(self, resource: AbstractAsyncContextManager[T]) -> None:
+        self._resource = resource
+
+    async def __aenter__(self) -> T:
+        return await self._resource.__aenter__()
+
+    async def __aexit__(self, *error: Any) -> bool | None:
+        async with asyncio.timeout(CLOSE_TIMEOUT_S):
+            return await self._resource.__aexit__(*error)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,15 +78,17 @@ class AgentSpec:
     """For people and for other agents; the recipe's docstring where it is empty."""
     model: str | None = None
     """The model of `context.model()`, `provider:name`; None: the service's MODEL."""
+    file: Path | None = None
+    """Where it was read from."""
 
     async def make(self, context: AgentContext) -> Agent:
-        """Build one, whatever form the recipe has. Raises what the recipe raises; TypeError if it makes no agent."""
+        """Build one, whatever form the recipe has. Raises what the recipe raises; NoAgent if it makes none."""
         context.default_model = self.model
         built: Any = self.build(context) if inspect.signature(self.build).parameters else self.build()
         if inspect.isawaitable(built):
             built = await built
         if isinstance(built, AbstractAsyncContextManager) and not isinstance(built, ChatAgent | Team):
-            built = await context.stack.enter_async_context(built)
+            built = await context.enter(built)
         if not isinstance(built, ChatAgent | Team):
-            raise TypeError(f"build() must return an AutoGen agent or team, not {type(built).__name__}")
+            raise NoAgent(f"build() returns {type(built).__name__}, which is neither an AutoGen agent nor a team")
         return built

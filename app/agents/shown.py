@@ -1,0 +1,51 @@
+"""Messages between agents and models, as spans show them."""
+
+from collections.abc import Sequence
+from typing import Any, cast
+
+from autogen_core import FunctionCall
+from autogen_core.models import (
+    AssistantMessage,
+    CreateResult,
+    FunctionExecutionResultMessage,
+    LLMMessage,
+    SystemMessage,
+    UserMessage,
+)
+
+from app.telemetry.llm import ChatMessage, ToolUse
+
+
+def answer(result: CreateResult) -> ChatMessage:
+    if isinstance(result.content, str):
+        return ChatMessage("assistant", result.content, thought=result.thought)
+    return ChatMessage("assistant", thought=result.thought, tool_calls=_uses(result.content))
+
+
+def shown(message: LLMMessage) -> list[ChatMessage]:
+    """A message as spans show it; the results of parallel tools are a message each."""
+    match message:
+        case SystemMessage():
+            return [ChatMessage("system", message.content)]
+        case UserMessage():
+            return [ChatMessage("user", _text(message.content), name=message.source)]
+        case AssistantMessage():
+            calls = () if isinstance(message.content, str) else _uses(message.content)
+            text = message.content if isinstance(message.content, str) else ""
+            return [ChatMessage("assistant", text, thought=message.thought, tool_calls=calls, name=message.source)]
+        case FunctionExecutionResultMessage():
+            return [
+                ChatMessage("tool", result.content, tool_call_id=result.call_id, name=result.name)
+                for result in message.content
+            ]
+
+
+def _uses(calls: Sequence[FunctionCall]) -> tuple[ToolUse, ...]:
+    return tuple(ToolUse(call.id, call.name, call.arguments) for call in calls)
+
+
+def _text(content: str | Sequence[Any]) -> str:
+    """A user's words; an image is named, not shown."""
+    if isinstance(content, str):
+        return content
+    return "\n".join(part if isinstance(part, str) else "[image]" for part in cast("Sequence[Any]", content))

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import anyio
 import httpx
 import pytest
 from anthropic import AnthropicError
@@ -79,7 +80,9 @@ async def test_a_retry(case: Case, stream: bool, status: int) -> None:
     refusal = HttpError(status, retry_after=0.01)
     async with case.wire([refusal, refusal, Text("There.")]) as wire:
         models = case.models(wire.url, model_max_retries=2)
-        result, _ = await ask(models.client(), stream, QUESTION)
+        client = models.client()
+        with anyio.fail_after(1):  # unasked, everybody would wait longer
+            result, _ = await ask(client, stream, QUESTION)
         await models.aclose()
     assert result.content == "There."
     assert len(wire.requests) == 3

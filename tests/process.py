@@ -4,7 +4,7 @@ import os
 import re
 import signal
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from subprocess import PIPE, STDOUT
@@ -46,17 +46,17 @@ class ServiceProcess:
         return httpx.AsyncClient(base_url=self.url, timeout=20, trust_env=False)
 
 
-def environment(folder: Path, **variables: str) -> dict[str, str]:
+def environment(folder: Path, variables: Mapping[str, str]) -> dict[str, str]:
     """Nothing of the developer's but the path."""
     kept = {name: os.environ[name] for name in ("PATH", "HOME", "SSL_CERT_FILE") if name in os.environ}
-    return kept | {"PYTHONPATH": str(ROOT), "DATA_DIR": str(folder), "PORT": "0"} | variables
+    return {**kept, "PYTHONPATH": str(ROOT), "DATA_DIR": str(folder), "PORT": "0", **variables}
 
 
 @asynccontextmanager
-async def started(folder: Path, *, listens: bool = True, **variables: str) -> AsyncIterator[ServiceProcess]:
+async def started(folder: Path, variables: Mapping[str, str], *, listens: bool = True) -> AsyncIterator[ServiceProcess]:
     """Start it in that folder with these variables; it is killed at the latest when the block is left."""
     process = await anyio.open_process(
-        [sys.executable, "-m", "app"], cwd=folder, env=environment(folder, **variables), stdout=PIPE, stderr=STDOUT
+        [sys.executable, "-m", "app"], cwd=folder, env=environment(folder, variables), stdout=PIPE, stderr=STDOUT
     )
     service = ServiceProcess(process)
     try:

@@ -24,7 +24,7 @@ async def test_it_stops_cleanly_with_streams_open(
     """Each stream gets its last event, a team too, the spans are sent, and the exit status is 0, in time."""
     openai.replies = lambda _: Drip()
     variables = {**model(openai), "OTEL_EXPORTER_OTLP_ENDPOINT": collector.url}
-    async with started(tmp_path, **variables) as service, service.client() as client:
+    async with started(tmp_path, variables) as service, service.client() as client:
         ends: list[str] = []
 
         async def watch(agent: str) -> None:
@@ -45,7 +45,7 @@ async def test_it_stops_cleanly_with_streams_open(
 async def test_what_a_killed_process_ran_is_failed_and_its_session_goes_on(openai: OpenAIWire, tmp_path: Path) -> None:
     """`kill -9` in the middle of a run: after the restart the run is lost, the conversation is as it was before."""
     variables = {**model(openai), "LEASE_S": "1"}
-    async with started(tmp_path, **variables) as service, service.client() as client:
+    async with started(tmp_path, variables) as service, service.client() as client:
         body = {"task": "My name is Ann.", "session_id": "s"}
         assert (await client.post("/agents/assistant/run", json=body)).status_code == 200
         openai.replies = lambda _: Hang(("one ",))
@@ -56,7 +56,7 @@ async def test_what_a_killed_process_ran_is_failed_and_its_session_goes_on(opena
             service.process.kill()
             await service.process.wait()
     openai.replies = ()
-    async with started(tmp_path, **variables) as service, service.client() as client:
+    async with started(tmp_path, variables) as service, service.client() as client:
         run = (await client.get(f"/runs/{first.data['run_id']}")).json()
         assert (run["status"], run["error"]["type"]) == ("failed", "urn:waggle:problem:run-lost")
         body = {"task": "Who am I?", "session_id": "s"}
@@ -79,7 +79,7 @@ async def test_settings_that_do_not_fit_are_said_in_a_sentence(
     variables: dict[str, str], sentence: str, tmp_path: Path
 ) -> None:
     """The variable's name and what to do, and no traceback."""
-    async with started(tmp_path, listens=False, **variables) as service:
+    async with started(tmp_path, variables, listens=False) as service:
         assert await service.ended() == 1
         assert sentence in service.output
         assert "Traceback" not in service.output
@@ -87,7 +87,7 @@ async def test_settings_that_do_not_fit_are_said_in_a_sentence(
 
 async def test_a_missing_key_is_said_at_the_start(tmp_path: Path) -> None:
     """One sentence in the log names the variable; the service is up, and says the same at /readyz."""
-    async with started(tmp_path, MODEL="openai:gpt-4o-mini") as service, service.client() as client:
+    async with started(tmp_path, {"MODEL": "openai:gpt-4o-mini"}) as service, service.client() as client:
         ready = await client.get("/readyz")
         assert ready.status_code == 503
         assert "OPENAI_API_KEY" in ready.json()["checks"]["model"]["reason"]

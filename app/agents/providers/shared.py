@@ -124,14 +124,15 @@ class _Call(CancellationToken):
             await self._close_response()
 
     async def _close_response(self) -> None:
-        """Close what came in the very moment in which the call was cancelled, and so is known to nobody."""
+        """Close what AutoGen left open, cancelled before it took the response or between two chunks."""
         request = self._request
         if request is None or not request.done() or request.cancelled() or request.exception():
             return
         response = request.result()
-        # The SDKs' streams have `close`, Ollama's generator has `aclose`; whole answers have neither.
+        # The SDKs' streams have `close`, Ollama's generator has `aclose`. Whole answers have neither, but may have a
+        # field of the name, for the SDKs' models take any that a provider sends.
         close = getattr(response, "close", None) or getattr(response, "aclose", None)
-        if close is not None:
+        if callable(close):
             await close()
 
 

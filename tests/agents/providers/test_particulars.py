@@ -109,6 +109,17 @@ async def test_ollama_calls_of_two_turns(stream: bool) -> None:
     assert len(ids) == 2
 
 
+async def test_an_answer_with_fields_of_its_own() -> None:
+    """The SDK makes attributes of them, which are not taken for methods."""
+    choice = b'{"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": "Yes."}}'
+    body = b'{"id": "1", "object": "chat.completion", "created": 1, "model": "m", "close": "soon", "choices": [%b]}'
+    async with OpenAIWire([Garbage(body % choice)]) as wire:
+        models = CASES["openai"].models(wire.url)
+        result, _ = await ask(models.client(), False, QUESTION)
+        await models.aclose()
+    assert result.content == "Yes."
+
+
 async def test_a_compatible_server_asks_for_no_key() -> None:
     """MODEL_BASE_URL without a key is enough."""
     async with OpenAIWire() as wire:

@@ -1,10 +1,11 @@
 """The only reader of the environment. Every setting is in `.env.example`, which a test compares with this class."""
 
+import re
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import AliasChoices, Field, SecretStr, field_validator, model_validator
+from pydantic import AliasChoices, Field, SecretStr, TypeAdapter, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 
@@ -110,6 +111,13 @@ class Settings(BaseSettings):
     """Seconds the collector has to answer a batch."""
     trace_store_runs: int = Field(200, ge=0)
     """How many runs' traces are kept in memory for GET /runs/{id}/trace; 0 keeps none."""
+    trace_content: Literal["all", "masked", "none"] = "all"
+    """What traces may hold of prompts, answers, tool arguments and results: all, all but what looks like a secret,
+    or nothing."""
+    trace_redact: Annotated[tuple[str, ...], NoDecode] = ()
+    """Regular expressions, one a line (or a JSON list): what they match is masked in every trace."""
+    trace_attribute_limit: int = Field(32_768, ge=256)
+    """Characters kept of one attribute of a span; a longer one is cut, and says so."""
     llm_spans: Literal["waggle", "openinference"] = "waggle"
     """Who makes the spans of agents' model calls: this service, uniformly, or the SDKs' instrumentors."""
     autogen_runtime_spans: bool = False
@@ -120,6 +128,25 @@ class Settings(BaseSettings):
     def _split(cls, value: object) -> object:
         if isinstance(value, str):
             return tuple(part.strip() for part in value.split(",") if part.strip())
+        return value
+
+    @field_validator("trace_redact", mode="before")
+    @classmethod
+    def _lines(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        if value.lstrip().startswith("["):
+            return TypeAdapter(tuple[str, ...]).validate_json(value)
+        return tuple(line.strip() for line in value.splitlines() if line.strip())
+
+    @field_validator("trace_redact", mode="after")
+    @classmethod
+    def _compile(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for pattern in value:
+            try:
+                re.compile(pattern)
+            except re.error as error:
+                raise ValueError(f"{pattern!r} is not a regular expression: {error}") from None
         return value
 
     @field_validator("model_cache_dir", mode="after")

@@ -25,13 +25,14 @@ from opentelemetry.util.types import Attributes
 
 from app.settings import Settings
 from app.telemetry import honeyhive
+from app.telemetry.content import Content
 from app.telemetry.identity import Identity, IdentityProcessor, with_identity
 from app.telemetry.instrumentors import INSTRUMENTORS
+from app.telemetry.shape import shaped
 from app.telemetry.store import TraceStore
 
 logger = logging.getLogger(__name__)
 
-ATTRIBUTE_LENGTH = 64 * 1024
 ATTRIBUTE_COUNT = 1024
 """OpenInference spreads each message over attributes of its own; beyond the limit the oldest would go first."""
 START_TIMEOUT_S = 20
@@ -43,7 +44,8 @@ class Telemetry:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self.store = TraceStore(settings.trace_store_runs)
+        self._content = Content.of(settings.trace_content, settings.trace_redact, settings.trace_attribute_limit)
+        self.store = TraceStore(settings.trace_store_runs, self._content)
         self._processors: list[SpanProcessor] = []
 
     async def start(self) -> None:
@@ -57,7 +59,7 @@ class Telemetry:
                 logger.exception("HoneyHive could not be started: no traces go there")
         if (endpoint := _otlp_endpoint(self._settings)) is not None:
             self._processors.append(BatchSpanProcessor(_otlp_exporter(self._settings, endpoint)))
-        _switchboard.plug(self._processors)
+        _switchboard.plug(self._content, self._processors)
         INSTRUMENTORS.put_in(provider)
 
     async def stop(self) -> None:
@@ -109,26 +111,29 @@ def _done(end: "asyncio.Future[None]") -> None:
 
 
 class _Switchboard(SpanProcessor):
-    """Passes each span on to the destinations plugged in, the identity written first."""
+    """Passes each span on to the destinations plugged in: the identity written first, shaped at the end."""
 
     def __init__(self) -> None:
         self._identity = IdentityProcessor()
-        self._processors: tuple[SpanProcessor, ...] = ()
+        self._plugged: tuple[tuple[Content, Sequence[SpanProcessor]], ...] = ()
 
-    def plug(self, processors: Sequence[SpanProcessor]) -> None:
-        self._processors = (*self._processors, *processors)
+    def plug(self, content: Content, processors: Sequence[SpanProcessor]) -> None:
+        self._plugged = (*self._plugged, (content, processors))
 
     def unplug(self, processors: Sequence[SpanProcessor]) -> None:
-        self._processors = tuple(p for p in self._processors if p not in processors)
+        self._plugged = tuple(plugged for plugged in self._plugged if plugged[1] is not processors)
 
     def on_start(self, span: Span, parent_context: Context | None = None) -> None:
         self._identity.on_start(span, parent_context)
-        for processor in self._processors:
-            processor.on_start(span, parent_context)
+        for _, processors in self._plugged:
+            for processor in processors:
+                processor.on_start(span, parent_context)
 
     def on_end(self, span: ReadableSpan) -> None:
-        for processor in self._processors:
-            processor.on_end(span)
+        for content, processors in self._plugged:
+            leaving = shaped(span, content)
+            for processor in processors:
+                processor.on_end(leaving)
 
 
 _switchboard = _Switchboard()
@@ -165,7 +170,7 @@ def _provider(service_name: str) -> TracerProvider:
         current = TracerProvider(
             resource=Resource.create({SERVICE_NAME: service_name}),
             sampler=_EverySpan(),
-            span_limits=SpanLimits(max_span_attributes=ATTRIBUTE_COUNT, max_span_attribute_length=ATTRIBUTE_LENGTH),
+            span_limits=SpanLimits(max_span_attributes=ATTRIBUTE_COUNT),
             shutdown_on_exit=False,  # it would wait for a hanging backend; `Telemetry.stop` has a deadline
         )
         trace.set_tracer_provider(current)

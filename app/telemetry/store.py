@@ -8,7 +8,9 @@ from typing import Any
 from opentelemetry.context import Context
 from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor
 
+from app.telemetry.content import Content
 from app.telemetry.identity import identity_of
+from app.telemetry.shape import shaped
 
 MAX_SPANS = 1000
 """Spans kept of one run: an endless team is bounded by it."""
@@ -19,25 +21,35 @@ _HIDDEN = {"exception.message", "exception.stacktrace"}
 class TraceStore(SpanProcessor):
     """Keeps the spans of runs from their start on, so that a tree can be watched growing; `runs` bounds it."""
 
-    def __init__(self, runs: int) -> None:
+    def __init__(self, runs: int, content: Content) -> None:
         self._runs = runs
-        self._spans: OrderedDict[int, list[ReadableSpan]] = OrderedDict()
+        self._content = content
+        self._spans: OrderedDict[int, dict[int, ReadableSpan]] = OrderedDict()
         self._lock = Lock()
 
     def on_start(self, span: Span, parent_context: Context | None = None) -> None:
         if identity_of(parent_context) is None or span.context is None or self._runs == 0:
             return
         with self._lock:
-            spans = self._spans.setdefault(span.context.trace_id, [])
+            spans = self._spans.setdefault(span.context.trace_id, {})
             if len(spans) < MAX_SPANS:
-                spans.append(span)
+                spans[span.context.span_id] = span
             while len(self._spans) > self._runs:
                 self._spans.popitem(last=False)
+
+    def on_end(self, span: ReadableSpan) -> None:
+        """What is kept from now on is the span as it left, shaped."""
+        assert span.context is not None  # noqa: S101 every recorded span has one
+        with self._lock:
+            spans = self._spans.get(span.context.trace_id, {})
+            if span.context.span_id in spans:
+                spans[span.context.span_id] = span
 
     def tree(self, trace_id: str, run_id: str) -> list[dict[str, Any]]:
         """The run's spans, children within parents, in order of start; empty when they are no longer kept."""
         with self._lock:
-            spans = list(self._spans.get(int(trace_id, 16), ()))
+            kept = list(self._spans.get(int(trace_id, 16), {}).values())
+        spans = [shaped(span, self._content) if span.end_time is None else span for span in kept]
         nodes = {
             span.context.span_id: _node(span)
             for span in spans

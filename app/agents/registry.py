@@ -21,7 +21,7 @@ from app.agents.models import ModelRef, Models
 from app.agents.observed import ObservedClient
 from app.agents.providers.replay import ReplayClient
 from app.agents.reasons import reason
-from app.agents.spec import AgentContext, AgentSpec
+from app.agents.spec import CLOSE_TIMEOUT_S, AgentContext, AgentSpec
 from app.errors import AgentInvalid, AppError, ModelUnavailable, NotFound
 from app.settings import Settings
 
@@ -93,22 +93,29 @@ class Registry:
 
     async def _try_out(self, name: str, source: AgentSpec | list[Path]) -> None:
         try:
-            async with asyncio.timeout(BUILD_TIMEOUT_S), AsyncExitStack() as stack:
-                spec = source if isinstance(source, AgentSpec) else await read(source, self._component_client)
-                agent = await spec.make(AgentContext(self._model_or_none, stack))
-                await adopt(agent, stack, spans=self._spans)
-                self.cards[name] = await card_of(spec, agent)
-                self._specs[name] = spec
+            # The outer deadline is for a recipe that hangs while it is cancelled.
+            with anyio.fail_after(BUILD_TIMEOUT_S + CLOSE_TIMEOUT_S):
+                await self._try(name, source)
         except (Exception, SystemExit) as error:
             why = reason(error, source.file if isinstance(source, AgentSpec) else source[0]).rstrip(".")
             logger.error("Agent %r is not served: %s", name, why, exc_info=error)  # noqa: TRY400 as told
             self.cards[name] = AgentCard(name=name, status="invalid", reason=why)
+
+    async def _try(self, name: str, source: AgentSpec | list[Path]) -> None:
+        async with asyncio.timeout(BUILD_TIMEOUT_S), AsyncExitStack() as stack:
+            spec = source if isinstance(source, AgentSpec) else await read(source, self._component_client)
+            agent = await spec.make(AgentContext(self._model_or_none, stack))
+            await adopt(agent, stack, spans=self._spans)
+            self.cards[name] = await card_of(spec, agent)
+            self._specs[name] = spec
 
     def _model_or_none(self, ref: str | None) -> ChatCompletionClient:
         """For a look at an agent: one without a model is described too, and answers 503 when it is run."""
         try:
             return self.models.client(ref)
         except ModelUnavailable:
+            if ref is not None and not _is_named(ref):
+                raise
             wanted = ref or str(self.models.default or "none")
             return ObservedClient(ReplayClient([]), "none", "none", spans=False, ref=wanted)
 
@@ -123,3 +130,11 @@ class Registry:
             client = ChatCompletionClient.load_component(with_key(component, self._settings))
             self._component_clients[key] = observed(client, spans=self._spans)
         return self._component_clients[key]
+
+
+def _is_named(ref: str) -> bool:
+    try:
+        ModelRef.parse(ref)
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,45 @@
+"""An AGENTS_DIR that a test fills, and what a service makes of it."""
+
+from pathlib import Path
+from textwrap import dedent
+
+import pytest
+
+from tests.service import Service
+
+NOTES: list[str] = []
+"""Where the files write down what they do."""
+
+
+class Folder:
+    """The files, and `path`, where they are."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        path.mkdir()
+
+    def add(self, name: str, content: str | bytes, **values: object) -> Path:
+        """A file; `$name` stands for a value's repr."""
+        file = self.path / name
+        if isinstance(content, str):
+            text = dedent(content)
+            for key, value in values.items():
+                text = text.replace(f"${key}", repr(value))
+            content = text.encode()
+        file.write_bytes(content)
+        return file
+
+
+@pytest.fixture
+def folder(tmp_path: Path, with_openai: dict[str, object]) -> Folder:
+    """An empty folder, which `with_openai` names."""
+    NOTES.clear()
+    folder = Folder(tmp_path / "agents")
+    with_openai["agents_dir"] = folder.path
+    return folder
+
+
+async def reasons(service: Service) -> dict[str, str]:
+    """Why each invalid agent is not served."""
+    items = (await service.get("/agents"))["items"]
+    return {card["name"]: card["reason"] for card in items if card["status"] == "invalid"}

@@ -18,3 +18,10 @@ class ImagePart:
 
 
 Task = str | tuple[TextPart | ImagePart, ...]
+
+
+def as_text(task: Task) -> str:
+    """Its words; an image is named, not shown."""
+    if isinstance(task, str):
+        return task
+    return "\n".join(part.text if isinstance(part, TextPart) else "[image]" for part in task)

@@ -130,6 +130,11 @@ class Conversation:
     def usage(self) -> Usage:
         return self._ledger.usage()
 
+    @property
+    def model_calls(self) -> int:
+        """How many answers models gave."""
+        return self._ledger.calls
+
 
 async def _image(index: int, part: ImagePart) -> Image:
     try:

@@ -57,8 +57,7 @@ async def run_agent(
     run = await parts.runner.start(_wanted(name, body, parts, user, session))
     with run.watch():
         await _until_finished_or_gone(run, request)
-    if not run.finished.done():
-        return Response(status_code=499, headers=run_headers(run))  # nobody is there to read it
+    await asyncio.wait([run.finished])  # also when nobody is there to read it: this request's span is the run's root
     return finished_response(run.finished.result())
 
 
@@ -102,13 +101,17 @@ async def stream_agent_by_url(
 
 
 class RunStream(EventSourceResponse):
-    """One viewer of a run: it watches from its creation until the connection is done, however that ends."""
+    """One viewer of a run: it watches from its creation until the connection is done, however that ends.
 
-    def __init__(self, run: LiveRun, after: int = 0) -> None:
-        self._run_id = run.record.run_id
+    The request that started the run lasts until the run is over, watched or not: its span is the run's root.
+    """
+
+    def __init__(self, run: LiveRun, after: int | None = None) -> None:
+        self._run = run
+        self._started_it = after is None
         self._watch = run.watch()
         super().__init__(
-            native.frames(run.record.run_id, run.log.read(after)),
+            native.frames(run.record.run_id, run.log.read(after or 0)),
             headers={"Cache-Control": "no-cache", **run_headers(run)},
             sep="\n",
             send_timeout=SEND_TIMEOUT_S,
@@ -118,9 +121,12 @@ class RunStream(EventSourceResponse):
         try:
             await super().__call__(*asgi)
         except SendTimeoutError:
-            logger.info("A viewer of run %s took nothing for %d s: dropped", self._run_id, SEND_TIMEOUT_S)
+            run_id = self._run.record.run_id
+            logger.info("A viewer of run %s took nothing for %d s: dropped", run_id, SEND_TIMEOUT_S)
         finally:
             self._watch.close()
+        if self._started_it:
+            await asyncio.wait([self._run.finished])
 
 
 def resumed(parts: Parts, caller: Caller, event_id: str) -> Response:

@@ -9,6 +9,7 @@ from app.caller import Caller
 from app.events import Run
 from app.runs.log import RunLog
 from app.task import Task
+from app.telemetry.root import RootSpan
 
 
 class Stop(Enum):
@@ -37,10 +38,11 @@ class RunRequest:
 class LiveRun:
     """Watched through `watch`; nobody watching for `grace_s` stops it, unless it was asked to go on."""
 
-    def __init__(self, record: Run, request: RunRequest, log: RunLog, grace_s: float) -> None:
+    def __init__(self, record: Run, request: RunRequest, log: RunLog, root: RootSpan, grace_s: float) -> None:
         self.record = record
         self.request = request
         self.log = log
+        self.root = root
         loop = asyncio.get_running_loop()
         self.stop_wish: asyncio.Future[Stop] = loop.create_future()
         self.finished: asyncio.Future[Run] = loop.create_future()

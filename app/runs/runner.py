@@ -21,8 +21,10 @@ from app.runs.run import LiveRun, RunRequest, Stop
 from app.runs.work import Work, failed
 from app.settings import Settings
 from app.store.runs import LeaseLost, RunStore
+from app.task import as_text
 from app.telemetry.identity import Identity, carrying
-from app.telemetry.provider import adopt_current_span, current_trace_id
+from app.telemetry.provider import current_trace_id
+from app.telemetry.root import RootSpan
 
 logger = logging.getLogger(__name__)
 
@@ -89,7 +91,6 @@ class Runner:
         if len(self._live) >= self._settings.max_concurrent_runs:
             raise Unavailable("As many runs as this process takes are going on.", retry_after_s=2)
         run = self._new(request)
-        adopt_current_span(_identity(run))
         self._live[run.record.run_id] = run
         started = asyncio.get_running_loop().create_future()
         assert self._group is not None, "the runner is not serving"  # noqa: S101
@@ -123,19 +124,22 @@ class Runner:
             created_at=datetime.now(UTC),
         )
         log = RunLog(self._settings.max_run_events)
-        return LiveRun(record, request, log, self._settings.disconnect_grace_s)
+        root = RootSpan(_identity(record, request), as_text(request.task))
+        return LiveRun(record, request, log, root, self._settings.disconnect_grace_s)
 
     async def _own(self, run: LiveRun, started: "asyncio.Future[None]") -> None:
         """From admission to the record. No exception leaves it: a run's failure is the run's."""
         work = Work(run, self._registry, started)
         deadline = asyncio.get_running_loop().call_later(run.request.timeout_s, run.stop, Stop.TIMEOUT)
         try:
-            with carrying(_identity(run)):
+            with carrying(_identity(run.record, run.request)):
                 await work.open()
                 admission = await self._store.admit(run.record, run.request.caller)
                 run.admitted = True
                 outcome = await work.answer(admission, self._settings.cancel_timeout_s)
-                self._end(run, await self._record(outcome, admission.version, work.state, run.request.caller))
+                outcome = await self._record(outcome, admission.version, work.state, run.request.caller)
+                run.root.end(outcome, model_calls=work.model_calls, first_token_s=work.first_token_s)
+                self._end(run, outcome)
                 _settle(started)
         except AppError as error:  # it never started: the caller is told by the status
             _settle(started, error)
@@ -178,15 +182,14 @@ class Runner:
             self._kept_events -= len(forgotten.log)
 
 
-def _identity(run: LiveRun) -> Identity:
-    caller = run.request.caller
+def _identity(record: Run, request: RunRequest) -> Identity:
     return Identity(
-        run_id=run.record.run_id,
-        session_id=run.record.session_id,
-        agent=run.record.agent,
-        tenant=caller.tenant,
-        user_id=caller.user,
-        metadata=run.record.metadata,
+        run_id=record.run_id,
+        session_id=record.session_id,
+        agent=record.agent,
+        tenant=request.caller.tenant,
+        user_id=request.caller.user,
+        metadata=record.metadata,
     )
 
 

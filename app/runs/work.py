@@ -7,6 +7,7 @@ recorded all the same.
 
 import asyncio
 import logging
+import time
 from contextlib import aclosing
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -15,7 +16,7 @@ from typing import Any
 from app.agents.conversation import Conversation
 from app.agents.registry import Registry
 from app.errors import AppError, RunFailed, RunTimeout, Unavailable
-from app.events import Run, RunStarted, RunStatus
+from app.events import Run, RunStarted, RunStatus, TextDelta
 from app.runs.run import LiveRun, Stop
 from app.store.runs import LOST, Admission
 
@@ -30,6 +31,8 @@ class Work:
 
     def __init__(self, run: LiveRun, registry: Registry, started: "asyncio.Future[None]") -> None:
         self.state: bytes | None = None
+        self.first_token_s: float | None = None
+        """Seconds until the first piece of text, of a run that streams any."""
         self._run = run
         self._registry = registry
         self._started = started
@@ -63,6 +66,11 @@ class Work:
             return self._record(RunStatus.CANCELLED, stop_reason=why.value)
         return failed(self._record(RunStatus.FAILED, stop_reason=why.value), _error_for(why))
 
+    @property
+    def model_calls(self) -> int:
+        """How many answers models gave."""
+        return self._conversation.model_calls if self._conversation else 0
+
     def give_up(self) -> "asyncio.Task[None] | None":
         """Cancel what is still going on, and return it."""
         if self._task is None or self._task.done():
@@ -85,8 +93,11 @@ class Work:
             run.log.append(RunStarted(run.record.agent, run.record.session_id, run.record.trace_id, attempt=1))
             if not self._started.done():
                 self._started.set_result(None)
+            asked = time.perf_counter()
             async with aclosing(conversation.run()) as stream:
                 async for told in stream:
+                    if self.first_token_s is None and isinstance(told, TextDelta):
+                        self.first_token_s = time.perf_counter() - asked
                     run.log.append(told)
             self.state = await conversation.save()
 

@@ -79,8 +79,9 @@ class LlmSpan:
         self._span = trace.get_tracer(TRACER).start_span(
             f"chat {request.model}", kind=SpanKind.CLIENT, attributes=_request_attributes(request)
         )
-        self._started = time.perf_counter()
-        self._streamed = False
+        self._started = self._last = time.perf_counter()
+        self._chunks = 0
+        self._first = self._longest_gap = 0.0
 
     @contextmanager
     def current(self) -> Iterator[None]:
@@ -92,20 +93,35 @@ class LlmSpan:
             otel_context.detach(token)
 
     def chunk(self) -> None:
-        """A piece of the answer has come; the first one is timed."""
-        if not self._streamed:
-            self._streamed = True
-            elapsed = time.perf_counter() - self._started
-            self._span.set_attribute("gen_ai.response.time_to_first_chunk", elapsed)
+        """A piece of the answer has come."""
+        now = time.perf_counter()
+        gap, self._last = now - self._last, now
+        self._chunks += 1
+        if self._chunks == 1:
+            self._first = gap
+        elif gap > self._longest_gap:
+            self._longest_gap = gap
 
     def end(self, result: ChatResult) -> None:
         self._span.set_attributes(_result_attributes(result))
+        self._time(result.output_tokens)
         self._span.set_status(Status(StatusCode.OK))
         self._span.end()
 
     def fail(self, error: BaseException) -> None:
+        self._time(0)
         fail(self._span, error)
         self._span.end()
+
+    def _time(self, tokens: int) -> None:
+        """How the stream went: seconds to the first chunk, the longest gap after it, tokens a second after it."""
+        if not self._chunks:
+            return
+        self._span.set_attribute("gen_ai.response.time_to_first_chunk", self._first)
+        self._span.set_attribute("waggle.stream.chunks", self._chunks)
+        self._span.set_attribute("waggle.stream.longest_gap_s", self._longest_gap)
+        if tokens > 1 and (writing := self._last - self._started - self._first) > 0:
+            self._span.set_attribute("waggle.stream.tokens_per_second", (tokens - 1) / writing)
 
 
 def fail(span: Span, error: BaseException) -> None:
@@ -144,6 +160,8 @@ def _request_attributes(request: ChatRequest) -> Attributes:
         "gen_ai.request.model": request.model,
         "gen_ai.request.stream": request.stream,
         "gen_ai.input.messages": _json(messages),
+        "waggle.context.messages": len(messages),
+        "waggle.context.characters": sum(len(message.content) for message in request.messages),
         "openinference.span.kind": "LLM",
         "llm.provider": request.provider,
         "llm.system": request.provider,

@@ -91,6 +91,17 @@ async def test_every_kind_of_agent_has_its_whole_tree(
         assert attributes["waggle.run.id"] == run["run_id"]
         assert json.loads(attributes["metadata"]) == {"plan": "pro"}
         assert span.status != "error"
+    root = roots(spans)[0].attributes
+    calls = sum(span.name == CHAT for span in spans)
+    assert (root["waggle.run.status"], root["waggle.run.model_calls"]) == ("completed", calls)
+    assert root["waggle.run.tool_calls"] == sum(span.name.startswith("execute_tool") for span in spans)
+    assert (root["waggle.run.input_tokens"], root["waggle.run.output_tokens"]) == (11 * calls, 7 * calls)
+    assert root["honeyhive_metrics.cost_usd"] == root["waggle.run.cost_usd"] == run["usage"]["cost_usd"] > 0
+    assert root["waggle.run.duration_s"] >= root["waggle.run.time_to_first_token_s"] > 0
+    assert root.get("waggle.run.stop_reason") == run["stop_reason"]
+    assert root["honeyhive_inputs.task"] == root["input.value"] == "My question."
+    answer = root["honeyhive_outputs.answer"]
+    assert (answer if isinstance(run["output"], str) else json.loads(answer)) == run["output"]
     kept = honeyhive.kept()
     assert tree(kept) == expected
     kinds = {
@@ -138,6 +149,11 @@ async def test_a_model_call_says_what_was_asked_and_answered(
     assert second.attributes["output.value"].startswith("It is so: Paris")
     # AutoGen's agents stream their model calls whichever way the run itself is asked for.
     assert 0 < second.attributes["gen_ai.response.time_to_first_chunk"] < 30
+    assert second.attributes["waggle.stream.chunks"] > 1
+    assert second.attributes["waggle.stream.longest_gap_s"] > 0
+    assert second.attributes["waggle.stream.tokens_per_second"] > 0
+    assert (first.attributes["waggle.context.messages"], second.attributes["waggle.context.messages"]) == (2, 4)
+    assert second.attributes["waggle.context.characters"] > first.attributes["waggle.context.characters"]
 
 
 async def test_concurrent_streams_mix_nothing(
@@ -196,6 +212,12 @@ async def test_a_run_that_does_not_complete_has_a_whole_tree_too(
     spans = traces(collector.spans())[trace_id]
     whole(spans)
     assert tree(spans).splitlines()[-1].strip() == CHAT
+    status = "failed" if end == "failed" else "cancelled"
+    root = roots(spans)[0]
+    assert root.attributes["waggle.run.status"] == status
+    assert root.attributes["error.type"] == ("provider-failed" if end == "failed" else "cancelled")
+    assert all(span.status == "error" for span in spans)
+    assert all(child.end <= root.end for child in spans)
     chat = named(spans, CHAT)
     assert chat.status == "error"
     assert chat.attributes["error.type"] == ("BadRequestError" if end == "failed" else "CancelledError")

@@ -6,7 +6,7 @@ No client is ever closed after a run: the next run uses it.
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Self
 
 import anyio
 from autogen_core.models import ChatCompletionClient
@@ -65,24 +65,19 @@ class Models:
         self._settings = settings
         self._wrap = wrap
         self._clients: dict[ModelRef, ChatCompletionClient] = {}
-        self._scripts: dict[ModelRef, Any] = {}
-        """What is replayed, without its wrapping."""
         self._local_model: LocalModel | None = None
         self.default, self._why_none = self._select()
 
     def client(self, ref: str | None = None) -> ChatCompletionClient:
-        """The shared client of `ref`, or of the default model; not to be closed. A script is replayed anew.
+        """The shared client of `ref`, or of the default model; not to be closed. A script's is new each time.
 
         Raises ModelUnavailable, with a sentence that says what to set or to install.
         """
         chosen = self._checked(ref)
+        if chosen.provider == "replay":
+            return self._wrap(self._build(chosen), chosen)
         if chosen not in self._clients:
-            client = self._build(chosen)
-            if chosen.provider == "replay":
-                self._scripts[chosen] = client
-            self._clients[chosen] = self._wrap(client, chosen)
-        if chosen in self._scripts:
-            self._scripts[chosen].reset()
+            self._clients[chosen] = self._wrap(self._build(chosen), chosen)
         return self._clients[chosen]
 
     def problem(self, ref: str | None = None) -> str | None:
@@ -100,7 +95,7 @@ class Models:
 
     async def aclose(self) -> None:
         """Close every client and end the embedded model, at the same time; what does not close is left behind."""
-        clients, self._clients, self._scripts = self._clients, {}, {}
+        clients, self._clients = self._clients, {}
         async with anyio.create_task_group() as tasks:
             for client in clients.values():
                 tasks.start_soon(_finish, client.close, CLOSE_S)

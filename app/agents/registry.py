@@ -5,7 +5,8 @@ import logging
 import os
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
-from pathlib import Path
+from dataclasses import replace
+from pathlib import Path, PurePath
 
 import anyio
 from autogen_core import ComponentModel
@@ -121,7 +122,8 @@ class Registry:
 
     def _observe(self, client: ChatCompletionClient, ref: ModelRef) -> ChatCompletionClient:
         provider = _GENAI.get(ref.provider, ref.provider)
-        return ObservedClient(client, provider, ref.name, spans=self._spans, ref=str(ref))
+        name = PurePath(ref.name).name if ref.provider == "replay" else ref.name  # callers are told no path of ours
+        return ObservedClient(client, provider, name, spans=self._spans, ref=str(replace(ref, name=name)))
 
     def _component_client(self, component: ComponentModel) -> ChatCompletionClient:
         """The one client of all components with this configuration; keys come from the settings."""

@@ -43,10 +43,14 @@ class AgentContext:
     session_id: str | None = None
     metadata: Mapping[str, str] = field(default_factory=dict)
     default_model: str | None = None
+    _clients: dict[str | None, ChatCompletionClient] = field(default_factory=dict)
 
     def model(self, ref: str | None = None) -> ChatCompletionClient:
         """The shared client of `provider:name`; without one, of the agent's own model, else of MODEL."""
-        return self.model_source(ref or self.default_model)
+        name = ref or self.default_model
+        if name not in self._clients:
+            self._clients[name] = self.model_source(name)
+        return self._clients[name]
 
     async def enter(self, resource: AbstractAsyncContextManager[T]) -> T:
         """Open a resource that is closed when the run is over, however it ended."""

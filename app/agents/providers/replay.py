@@ -4,8 +4,8 @@ The script is a JSON list of answers, given one after the other: a string; `{"te
 `{"tool_calls": [{"id": …, "name": …, "arguments": {…}}]}`; the latter two with a `usage`
 (`prompt_tokens`, `completion_tokens`), if tokens are to be told.
 
-It begins anew whenever the client is asked for, so that each run plays it from the start, and the agents of
-a team play it together. Runs at the same time would read from one script.
+Each client plays it from the start. A run has one client of it, which the agents of a team share: they play it
+together, and runs at the same time play each their own.
 """
 
 import json

@@ -1,6 +1,7 @@
 """MODEL=replay: a model that follows a script."""
 
 import json
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from autogen_core import FunctionCall
 from autogen_core.models import RequestUsage, UserMessage
 
 from app.agents.models import Models
+from app.agents.spec import AgentContext
 from app.errors import ModelUnavailable
 from tests.agents.providers.cases import Given, ask, each_way
 
@@ -53,10 +55,9 @@ async def test_every_form(tmp_path: Path, stream: bool) -> None:
 
 
 async def test_each_run_begins_anew(tmp_path: Path) -> None:
-    """The script begins when the client is asked for, which is when a run's agent is built."""
+    """The script begins when the client is asked for, which is when a run's agent is built, whoever plays beside."""
     models = played(tmp_path, ["First.", "Second."])
-    for _ in range(3):
-        agent = AssistantAgent("agent", models.client())
+    for agent in [AssistantAgent("agent", models.client()) for _ in range(3)]:
         first = await agent.run(task="Hello?")
         second = await agent.run(task="Hello again?")
         assert [run.messages[-1].to_text() for run in (first, second)] == ["First.", "Second."]
@@ -64,8 +65,8 @@ async def test_each_run_begins_anew(tmp_path: Path) -> None:
 
 async def test_a_team_plays_one_script(tmp_path: Path) -> None:
     """Its agents, built before they run, take turns in it."""
-    models = played(tmp_path, ["One.", "Two.", "Three."])
-    agents: list[ChatAgent | Team] = [AssistantAgent(name, models.client()) for name in ("a", "b")]
+    context = AgentContext(played(tmp_path, ["One.", "Two.", "Three."]).client, AsyncExitStack())
+    agents: list[ChatAgent | Team] = [AssistantAgent(name, context.model()) for name in ("a", "b")]
     result = await RoundRobinGroupChat(agents, max_turns=3).run(task="Count.")
     assert [message.to_text() for message in result.messages[1:]] == ["One.", "Two.", "Three."]
 

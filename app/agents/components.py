@@ -12,7 +12,7 @@ from warnings import catch_warnings
 
 import orjson
 from autogen_agentchat.base import ChatAgent, Team
-from autogen_core import ComponentLoader, ComponentModel
+from autogen_core import Component, ComponentLoader, ComponentModel
 from autogen_core.models import ChatCompletionClient
 from pydantic import BaseModel, ConfigDict, SecretStr
 
@@ -75,7 +75,7 @@ class _PreparedConfig(BaseModel):
 _prepared: ContextVar[list[ChatCompletionClient]] = ContextVar("prepared_clients")
 
 
-class PreparedClient(ChatCompletionClient):
+class PreparedClient(ChatCompletionClient, Component[_PreparedConfig]):
     """Stands in a component for a model client that is there already; never an instance itself."""
 
     component_type = "model"
@@ -108,8 +108,16 @@ def recipe(component: Any, client_of: ClientMaker) -> Callable[[AgentContext], B
             raise ComponentInvalid("it is neither an agent nor a team")
         return agent
 
-    build.__doc__ = str(component.get("description") or component.get("label") or "")
+    build.__doc__ = _description(component)
     return build
+
+
+def _description(component: dict[str, Any]) -> str:
+    """The component's own words, else its agent's; not those of AutoGen's class, which are in markup."""
+    config = component.get("config")
+    inner = config.get("description") if isinstance(config, dict) else None
+    said = (text for text in (component.get("description"), inner, component.get("label")) if isinstance(text, str))
+    return next((" ".join(text.split()) for text in said if ":`" not in text), "")
 
 
 def _allowed(provider: str) -> bool:

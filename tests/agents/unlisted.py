@@ -1,0 +1,1 @@
+"""What no component may name: a test sees whether it is imported."""

@@ -17,7 +17,9 @@ from autogen_core.model_context import ChatCompletionContext
 from autogen_core.models import ChatCompletionClient
 from autogen_core.tools import BaseTool, Workbench
 
+from app.agents.calls import ObservedMemory, observe_mcp, observe_tool
 from app.agents.observed import ObservedClient
+from app.agents.orchestration import observe_team
 from app.agents.spec import CLOSE_TIMEOUT_S
 
 logger = logging.getLogger(__name__)
@@ -36,22 +38,30 @@ _PROVIDERS = {
 """`gen_ai.provider.name` of AutoGen's clients; another's class name stands for itself."""
 
 
-async def adopt(agent: ChatAgent | Team, stack: AsyncExitStack, *, spans: bool) -> None:
+async def adopt(name: str, agent: ChatAgent | Team, stack: AsyncExitStack, *, spans: bool) -> None:
     """Observe the model clients in it, start its MCP workbenches, and have all of it closed with `stack`.
 
     AutoGen starts an MCP workbench when it is first used, and then nobody stops it. Any other workbench, and one
     that is started already, is its recipe's.
     """
     for part in parts_of(agent):
-        for name, value in vars(part).items():
+        for attribute, value in vars(part).items():
             if isinstance(value, ChatCompletionClient) and not isinstance(value, ObservedClient):
-                setattr(part, name, observed(value, spans=spans))
+                setattr(part, attribute, observed(value, spans=spans))
+            elif isinstance(value, list):
+                value[:] = [ObservedMemory(item) if isinstance(item, Memory) else item for item in value]
         match part:
             case Workbench() if getattr(part, "_actor", part) is None:
                 stack.push_async_callback(_stopped, part)
                 await part.start()
+                observe_mcp(part)
             case ChatAgent() | Memory():
                 stack.push_async_callback(closed, part.close)
+            case Team():
+                members = [member.name for member in participants_of(part)]
+                observe_team(part, name if part is agent else part.name, members)
+            case BaseTool():
+                observe_tool(part)
             case _:
                 pass
 

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import AsyncGenerator, Mapping
-from contextlib import aclosing, nullcontext
+from contextlib import aclosing
 from typing import Any
 
 import orjson
@@ -20,7 +20,7 @@ from app.errors import AppError, InvalidInput, RunFailed, StateConflict
 from app.events import MessageAdded, Usage
 from app.messages import Handoff, Message, Structured, Text
 from app.task import ImagePart, Task
-from app.telemetry.llm import workflow_span
+from app.telemetry.steps import step
 
 logger = logging.getLogger(__name__)
 
@@ -58,7 +58,8 @@ class Conversation:
         if state is None:
             return
         try:
-            await self._load(orjson.loads(state))
+            with step(f"load_state {self._name}", {"waggle.state.bytes": len(state)}):
+                await self._load(orjson.loads(state))
         except (ValueError, LookupError, TypeError, AttributeError, AssertionError, RuntimeError) as error:
             logger.warning("The saved state does not fit agent %r", self._name, exc_info=True)
             raise StateConflict(
@@ -74,25 +75,18 @@ class Conversation:
     async def run(self) -> AsyncGenerator[Told, None]:
         """Let it answer the task. Raises an AppError for a failure, CancelledError after `cancel`."""
         LEDGER.set(self._ledger)
-        members = participants_of(self._agent)
-        translator = Translator([member.name for member in members])
-        span = (
-            workflow_span(self._name, type(self._agent).__name__, [member.name for member in members])
-            if isinstance(self._agent, Team)
-            else nullcontext()
-        )
+        translator = Translator([member.name for member in participants_of(self._agent)])
         try:
-            with span:
-                stream = self._agent.run_stream(task=self._task, cancellation_token=self._token)
-                async with aclosing(stream):
-                    async for item in stream:
-                        if isinstance(item, TaskResult):
-                            self.stop_reason = item.stop_reason
-                            continue
-                        for told in translator.translate(item):
-                            if isinstance(told, MessageAdded):
-                                self.messages.append(told.message)
-                            yield told
+            stream = self._agent.run_stream(task=self._task, cancellation_token=self._token)
+            async with aclosing(stream):
+                async for item in stream:
+                    if isinstance(item, TaskResult):
+                        self.stop_reason = item.stop_reason
+                        continue
+                    for told in translator.translate(item):
+                        if isinstance(told, MessageAdded):
+                            self.messages.append(told.message)
+                        yield told
         except AppError:
             raise
         except Exception as error:  # a user's agent may raise anything; a team wraps it in a RuntimeError
@@ -116,7 +110,10 @@ class Conversation:
 
     async def save(self) -> bytes:
         """The conversation so far, for `load`."""
-        return orjson.dumps(await self._agent.save_state(), default=_plain)
+        with step(f"save_state {self._name}", {}) as span:
+            state = orjson.dumps(await self._agent.save_state(), default=_plain)
+            span.set_attribute("waggle.state.bytes", len(state))
+            return state
 
     @property
     def output(self) -> Any:
@@ -129,6 +126,11 @@ class Conversation:
     @property
     def usage(self) -> Usage:
         return self._ledger.usage()
+
+    @property
+    def termination(self) -> str | None:
+        """The termination condition that ended a team."""
+        return self._ledger.termination
 
     @property
     def model_calls(self) -> int:

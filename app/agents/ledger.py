@@ -32,6 +32,8 @@ class Ledger:
     cost_usd: float | None = 0.0
     """None once a call's price is unknown."""
     calls: int = 0
+    termination: str | None = None
+    """The termination condition that ended the team, or its manager where a number of turns did."""
     failure: ProviderFailed | None = None
     """The last failure of a provider, for a team's RuntimeError that tells no more than a text."""
 

@@ -83,7 +83,7 @@ class Registry:
             try:
                 async with asyncio.timeout(BUILD_TIMEOUT_S):
                     agent = await self._specs[name].make(context)
-                    await adopt(agent, stack, spans=self._spans)
+                    await adopt(name, agent, stack, spans=self._spans)
             except AppError:
                 raise
             except (Exception, SystemExit) as error:  # whatever a user's recipe raises
@@ -106,7 +106,7 @@ class Registry:
         async with asyncio.timeout(BUILD_TIMEOUT_S), AsyncExitStack() as stack:
             spec = source if isinstance(source, AgentSpec) else await read(source, self._component_client)
             agent = await spec.make(AgentContext(self._model_or_none, stack))
-            await adopt(agent, stack, spans=self._spans)
+            await adopt(name, agent, stack, spans=self._spans)
             self.cards[name] = await card_of(spec, agent)
             self._specs[name] = spec
 

@@ -9,6 +9,7 @@ from app.caller import Caller
 from app.events import Run
 from app.runs.log import RunLog
 from app.task import Task
+from app.telemetry.metrics import Metrics
 from app.telemetry.root import RootSpan
 
 
@@ -38,11 +39,14 @@ class RunRequest:
 class LiveRun:
     """Watched through `watch`; nobody watching for `grace_s` stops it, unless it was asked to go on."""
 
-    def __init__(self, record: Run, request: RunRequest, log: RunLog, root: RootSpan, grace_s: float) -> None:
+    def __init__(
+        self, record: Run, request: RunRequest, log: RunLog, root: RootSpan, grace_s: float, metrics: Metrics
+    ) -> None:
         self.record = record
         self.request = request
         self.log = log
         self.root = root
+        self.metrics = metrics
         loop = asyncio.get_running_loop()
         self.stop_wish: asyncio.Future[Stop] = loop.create_future()
         self.finished: asyncio.Future[Run] = loop.create_future()
@@ -62,12 +66,14 @@ class LiveRun:
         return Watch(self)
 
     def _came(self) -> None:
+        self.metrics.viewer_came()
         self._viewers += 1
         if self._leaving is not None:
             self._leaving.cancel()
             self._leaving = None
 
     def _left(self) -> None:
+        self.metrics.viewer_left()
         self._viewers -= 1
         if self._viewers == 0 and self.request.on_disconnect == "cancel" and not self.finished.done():
             loop = asyncio.get_running_loop()

@@ -14,7 +14,7 @@ from uuid_utils import uuid7
 
 from app.agents.registry import Registry
 from app.caller import Caller
-from app.errors import AppError, RunFailed, Unavailable
+from app.errors import AppError, RunFailed, SessionBusy, SessionConflict, Unavailable
 from app.events import Run, RunEnded, RunStatus
 from app.runs.log import RunLog
 from app.runs.run import LiveRun, RunRequest, Stop
@@ -23,6 +23,7 @@ from app.settings import Settings
 from app.store.runs import LeaseLost, RunStore
 from app.task import as_text
 from app.telemetry.identity import Identity, carrying
+from app.telemetry.metrics import Metrics
 from app.telemetry.provider import current_trace_id
 from app.telemetry.root import RootSpan
 
@@ -37,10 +38,11 @@ KEPT_RUNS, KEPT_EVENTS = 256, 100_000
 class Runner:
     """Owns every run of this process, from `start` to `close`."""
 
-    def __init__(self, settings: Settings, registry: Registry, store: RunStore) -> None:
+    def __init__(self, settings: Settings, registry: Registry, store: RunStore, metrics: Metrics) -> None:
         self._settings = settings
         self._registry = registry
         self._store = store
+        self._metrics = metrics
         self._live: dict[str, LiveRun] = {}
         self._ended: OrderedDict[str, LiveRun] = OrderedDict()
         self._kept_events = 0
@@ -87,8 +89,10 @@ class Runner:
         """
         self._registry.card(request.agent)
         if self._closing:
+            self._metrics.rejected("shutdown")
             raise Unavailable("The service is shutting down.", retry_after_s=5)
         if len(self._live) >= self._settings.max_concurrent_runs:
+            self._metrics.rejected("capacity")
             raise Unavailable("As many runs as this process takes are going on.", retry_after_s=2)
         run = self._new(request)
         self._live[run.record.run_id] = run
@@ -125,12 +129,13 @@ class Runner:
         )
         log = RunLog(self._settings.max_run_events)
         root = RootSpan(_identity(record, request), as_text(request.task))
-        return LiveRun(record, request, log, root, self._settings.disconnect_grace_s)
+        return LiveRun(record, request, log, root, self._settings.disconnect_grace_s, self._metrics)
 
     async def _own(self, run: LiveRun, started: "asyncio.Future[None]") -> None:
         """From admission to the record. No exception leaves it: a run's failure is the run's."""
         work = Work(run, self._registry, started)
         deadline = asyncio.get_running_loop().call_later(run.request.timeout_s, run.stop, Stop.TIMEOUT)
+        self._metrics.run_began(run.record.agent)
         try:
             with carrying(_identity(run.record, run.request)):
                 await work.open()
@@ -138,10 +143,17 @@ class Runner:
                 run.admitted = True
                 outcome = await work.answer(admission, self._settings.cancel_timeout_s)
                 outcome = await self._record(outcome, admission.version, work.state, run.request.caller)
-                run.root.end(outcome, model_calls=work.model_calls, first_token_s=work.first_token_s)
+                run.root.end(
+                    outcome,
+                    model_calls=work.model_calls,
+                    first_token_s=work.first_token_s,
+                    termination=work.termination,
+                )
                 self._end(run, outcome)
                 _settle(started)
         except AppError as error:  # it never started: the caller is told by the status
+            if isinstance(error, SessionBusy | SessionConflict):
+                self._metrics.session_conflict(error.kind)
             _settle(started, error)
         except Exception:  # a mistake of ours ends this run, not the service
             logger.exception("Run %s failed", run.record.run_id)
@@ -150,6 +162,7 @@ class Runner:
             _settle(started, mistake)
         finally:
             deadline.cancel()
+            self._metrics.run_left(run.record.agent)
             del self._live[run.record.run_id]
             if (task := work.give_up()) is not None:
                 self._given_up.add(task)
@@ -175,6 +188,7 @@ class Runner:
         run.record = outcome
         run.log.append(RunEnded(outcome))
         run.finished.set_result(outcome)
+        self._metrics.run_ended(outcome)
         self._ended[outcome.run_id] = run
         self._kept_events += len(run.log)
         while len(self._ended) > KEPT_RUNS or self._kept_events > KEPT_EVENTS:

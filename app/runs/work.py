@@ -71,6 +71,11 @@ class Work:
         """How many answers models gave."""
         return self._conversation.model_calls if self._conversation else 0
 
+    @property
+    def termination(self) -> str | None:
+        """The termination condition that ended a team."""
+        return self._conversation.termination if self._conversation else None
+
     def give_up(self) -> "asyncio.Task[None] | None":
         """Cancel what is still going on, and return it."""
         if self._task is None or self._task.done():

@@ -16,6 +16,8 @@ from opentelemetry import trace
 from opentelemetry.context import Context
 from opentelemetry.sdk.trace import Span, SpanProcessor
 
+from app.telemetry.steps import arguments_of, tool_attributes
+
 _KEY = otel_context.create_key("waggle.identity")
 
 _KINDS = {
@@ -85,6 +87,8 @@ class IdentityProcessor(SpanProcessor):
         if identity is None:
             return
         span.set_attributes(identity.attributes)
+        if (arguments := arguments_of(parent_context)) is not None and span.name.startswith("execute_tool "):
+            span.set_attributes(tool_attributes(arguments))
         kinds = _KINDS.get(str((span.attributes or {}).get("gen_ai.operation.name")))
         if kinds:
             span.set_attribute("openinference.span.kind", kinds[0])

@@ -1,4 +1,4 @@
-"""The span of one model call, the same for every provider, and the span of a team's run.
+"""The span of one model call, the same for every provider.
 
 Attributes follow the GenAI semantic conventions (open-telemetry/semantic-conventions-genai) and, beside them,
 OpenInference's, which HoneyHive and Phoenix read. A stream's span costs the same however many tokens it has.
@@ -129,27 +129,6 @@ def fail(span: Span, error: BaseException) -> None:
     span.set_attribute("error.type", type(error).__name__)
     span.record_exception(error)
     span.set_status(Status(StatusCode.ERROR, type(error).__name__))
-
-
-@contextmanager
-def workflow_span(team: str, kind: str, participants: Sequence[str]) -> Iterator[None]:
-    """A team's run: the parent of its agents' spans. To be entered and left by one task."""
-    with trace.get_tracer(TRACER).start_as_current_span(
-        f"invoke_workflow {team}",
-        attributes={
-            "gen_ai.operation.name": "invoke_workflow",
-            "gen_ai.workflow.name": team,
-            "waggle.team.type": kind,
-            "waggle.team.participants": list(participants),
-        },
-        record_exception=False,
-        set_status_on_exception=False,
-    ) as span:
-        try:
-            yield
-        except BaseException as error:
-            fail(span, error)
-            raise
 
 
 def _request_attributes(request: ChatRequest) -> Attributes:

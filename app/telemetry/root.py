@@ -20,7 +20,7 @@ class RootSpan:
         self._span = trace.get_current_span()
         self._span.set_attributes({"input.value": task, "input.mime_type": "text/plain", "honeyhive_inputs.task": task})
 
-    def end(self, run: Run, *, model_calls: int, first_token_s: float | None) -> None:
+    def end(self, run: Run, *, model_calls: int, first_token_s: float | None, termination: str | None) -> None:
         """The run's outcome. The span itself ends with the request."""
         if not self._span.is_recording():
             return
@@ -38,6 +38,8 @@ class RootSpan:
         attributes: dict[str, Any] = {"waggle.run.status": run.status.value}
         if run.stop_reason is not None:
             attributes["waggle.run.stop_reason"] = run.stop_reason
+        if termination is not None:
+            attributes["waggle.run.termination"] = termination
         if run.output is not None:
             attributes |= {"output.value": answer, "honeyhive_outputs.answer": answer}
         for name, value in metrics.items():

@@ -23,32 +23,41 @@ TREES = {
     "assistant": f"""\
 POST /agents/{{name}}/run
   invoke_agent assistant
-    {CHAT}""",
+    {CHAT}
+  save_state assistant""",
     "weather": f"""\
 POST /agents/{{name}}/run
   invoke_agent weather
     {CHAT}
     execute_tool weather
-    {CHAT}""",
+    {CHAT}
+  save_state weather""",
     "research": f"""\
 POST /agents/{{name}}/run
   invoke_workflow research
+    select_speaker
     invoke_agent researcher
       {CHAT}
+    select_speaker
     invoke_agent writer
-      {CHAT}""",
+      {CHAT}
+  save_state research""",
     "support": f"""\
 POST /agents/{{name}}/run
   invoke_workflow support
+    select_speaker
     invoke_agent reception
       {CHAT}
       execute_tool transfer_to_billing
+    select_speaker
     invoke_agent billing
-      {CHAT}""",
+      {CHAT}
+  save_state support""",
     "ticket": f"""\
 POST /agents/{{name}}/run
   invoke_agent ticket
-    {CHAT}""",
+    {CHAT}
+  save_state ticket""",
 }
 
 
@@ -104,15 +113,9 @@ async def test_every_kind_of_agent_has_its_whole_tree(
     assert (answer if isinstance(run["output"], str) else json.loads(answer)) == run["output"]
     kept = honeyhive.kept()
     assert tree(kept) == expected
-    kinds = {
-        "POST": "chain",
-        "invoke_workflow": "chain",
-        "invoke_agent": "chain",
-        "chat": "model",
-        "execute_tool": "tool",
-    }
+    kinds = {"chat": "model", "execute_tool": "tool"}
     for span in kept:
-        assert span.attributes["honeyhive_event_type"] == kinds[span.name.split()[0]]
+        assert span.attributes["honeyhive_event_type"] == kinds.get(span.name.split()[0], "chain")
         assert span.attributes["honeyhive_user_properties.user_id"] == "ann"
         assert span.attributes["honeyhive_metadata.plan"] == "pro"
         assert span.attributes["honeyhive.session_name"] == agent
@@ -216,7 +219,7 @@ async def test_a_run_that_does_not_complete_has_a_whole_tree_too(
     root = roots(spans)[0]
     assert root.attributes["waggle.run.status"] == status
     assert root.attributes["error.type"] == ("provider-failed" if end == "failed" else "cancelled")
-    assert all(span.status == "error" for span in spans)
+    assert all(span.status == "error" for span in spans if span.name != "select_speaker")
     assert all(child.end <= root.end for child in spans)
     chat = named(spans, CHAT)
     assert chat.status == "error"

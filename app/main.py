@@ -11,7 +11,7 @@ from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 
 from app.agents.registry import Registry
-from app.api import agents, health, problems, runs, sessions
+from app.api import agents, health, metrics, problems, runs, sessions
 from app.api.dependencies import Parts
 from app.api.middleware import BodyLimit, Named
 from app.runs.runner import Runner
@@ -34,14 +34,15 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     database = Database(settings)
     store = RunStore(database, settings.lease_s)
     registry = Registry(settings)
+    telemetry = Telemetry(settings)
     parts = Parts(
         settings=settings,
         database=database,
         runs=store,
         sessions=SessionStore(database),
         registry=registry,
-        runner=Runner(settings, registry, store),
-        telemetry=Telemetry(settings),
+        runner=Runner(settings, registry, store, telemetry.metrics),
+        telemetry=telemetry,
     )
     app = FastAPI(
         title="Waggle",
@@ -50,7 +51,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         lifespan=_lifespan,
     )
     app.state.parts = parts
-    for module in (agents, runs, sessions, health):
+    for module in (agents, runs, sessions, health, metrics):
         app.include_router(module.router)
     problems.install(app)
     app.add_middleware(BodyLimit, limit=settings.max_body_bytes)
@@ -87,6 +88,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
             parts.runner.attach(group)
             group.start_soon(parts.runner.serve)
             group.start_soon(parts.registry.models.warm)
+            group.start_soon(parts.telemetry.metrics.watch_loop)
             gc.collect()
             gc.freeze()
             gc.set_threshold(*GC_THRESHOLD)

@@ -28,7 +28,9 @@ class Settings(BaseSettings):
     cors_origins: Annotated[tuple[str, ...], NoDecode] = ()
     """Origins whose pages may call the service, separated by commas; `*` is any."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
-    """The least severe level that is logged."""
+    """The least severe level of the service's own lines; other libraries' are logged from `warning` on."""
+    log_format: Literal["console", "json"] = "console"
+    """Log lines for people, or one JSON object each."""
 
     agents_dir: Path = Path("agents")
     """The folder whose *.py, *.json, *.yaml and *.yml files are served as agents; it may be missing."""
@@ -98,15 +100,23 @@ class Settings(BaseSettings):
     hh_source: str = "dev"
     """What HoneyHive shows as the source: dev, staging, production."""
     otel_service_name: str = "waggle"
-    """The service's name in traces."""
+    """The service's name in traces and metrics."""
     otel_exporter_otlp_endpoint: str | None = None
-    """An OpenTelemetry collector (OTLP over HTTP): set, traces go to {endpoint}/v1/traces."""
+    """An OpenTelemetry collector (OTLP over HTTP): set, traces go to {endpoint}/v1/traces, metrics to /v1/metrics."""
     otel_exporter_otlp_traces_endpoint: str | None = None
-    """The same, whole: nothing is appended."""
+    """Where traces go, whole: nothing is appended."""
     otel_exporter_otlp_headers: SecretStr | None = None
     """Headers for the collector, `name=value,…`, percent-encoded."""
     otel_exporter_otlp_traces_headers: SecretStr | None = None
     """The same for traces alone."""
+    otel_metrics_exporter: Literal["otlp", "none"] = "otlp"
+    """`none`: no metrics go to the endpoints above and below, as where a collector takes traces alone (Jaeger)."""
+    otel_exporter_otlp_metrics_endpoint: str | None = None
+    """Where metrics go, whole; unset: to {OTEL_EXPORTER_OTLP_ENDPOINT}/v1/metrics, if that is set."""
+    otel_exporter_otlp_metrics_headers: SecretStr | None = None
+    """Headers for metrics alone."""
+    otel_metric_export_interval: int = Field(60_000, ge=100)
+    """Milliseconds between two exports of metrics."""
     otel_exporter_otlp_timeout: float = Field(10, gt=0)
     """Seconds the collector has to answer a batch."""
     trace_store_runs: int = Field(200, ge=0)

@@ -57,6 +57,8 @@ async def run_agent(
     run = await parts.runner.start(_wanted(name, body, parts, user, session))
     with run.watch():
         await _until_finished_or_gone(run, request)
+    if not run.finished.done():
+        run.metrics.disconnected("left")
     await asyncio.wait([run.finished])  # also when nobody is there to read it: this request's span is the run's root
     return finished_response(run.finished.result())
 
@@ -123,6 +125,10 @@ class RunStream(EventSourceResponse):
         except SendTimeoutError:
             run_id = self._run.record.run_id
             logger.info("A viewer of run %s took nothing for %d s: dropped", run_id, SEND_TIMEOUT_S)
+            self._run.metrics.disconnected("slow")
+        else:
+            if not self._run.finished.done():
+                self._run.metrics.disconnected("left")
         finally:
             self._watch.close()
         if self._started_it:
@@ -138,6 +144,7 @@ def resumed(parts: Parts, caller: Caller, event_id: str) -> Response:
     if run.log.ended_with(seen[1]):
         return Response(status_code=204, headers=run_headers(run))
     run.log.check(seen[1])
+    run.metrics.resumed()
     return RunStream(run, seen[1])
 
 

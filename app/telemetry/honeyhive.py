@@ -16,7 +16,9 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter
 from urllib3.util.retry import Retry
 
 from app.settings import Settings
+from app.telemetry.delivery import Delivery
 from app.telemetry.identity import Identity, identity_of
+from app.telemetry.metrics import Metrics
 
 TIMEOUT_S = 10
 """For one batch: connecting and answering."""
@@ -61,7 +63,7 @@ def session_uuid(identity: Identity) -> str:
         return str(uuid5(NAMESPACE_URL, f"waggle:{identity.tenant}:{identity.session_id}"))
 
 
-def processor(settings: Settings) -> HoneyHiveProcessor:
+def processor(settings: Settings, metrics: Metrics) -> HoneyHiveProcessor:
     """Blocks for the import of the SDK (1.3 s), never for the network: call it in a thread."""
     assert settings.hh_api_key is not None  # noqa: S101 without a key it would post prompts with `Bearer None`
     from honeyhive import HoneyHiveTracer  # noqa: PLC0415 imported by those who use it
@@ -78,7 +80,8 @@ def processor(settings: Settings) -> HoneyHiveProcessor:
     )
     unregister_tracer_from_atexit_cleanup(tracer)  # it would wait for a hanging backend
     _through_our_logging()
-    return HoneyHiveProcessor(tracer.otlp_exporter, settings.hh_source)
+    delivery = Delivery(tracer.otlp_exporter, "honeyhive", metrics)
+    return delivery.watched(HoneyHiveProcessor(delivery, settings.hh_source))
 
 
 def _session() -> requests.Session:

@@ -10,6 +10,7 @@ from types import ModuleType
 from typing import Any
 
 from opentelemetry.instrumentation.fastapi import FastAPIInstrumentor
+from opentelemetry.metrics import NoOpMeterProvider
 from opentelemetry.sdk.trace import TracerProvider
 from wrapt import register_post_import_hook
 
@@ -17,6 +18,10 @@ _INSTRUMENTORS = {
     "openai": "openinference.instrumentation.openai:OpenAIInstrumentor",
     "anthropic": "opentelemetry.instrumentation.anthropic:AnthropicInstrumentor",
 }
+
+
+_PROBES = r"^\w+://[^/]+/(livez|readyz|metrics)$"
+"""What asks every few seconds. The same words elsewhere in a path are none."""
 
 
 class _Instrumentors:
@@ -58,5 +63,10 @@ INSTRUMENTORS = _Instrumentors()
 
 
 def instrument_app(app: Any) -> None:
-    """One SERVER span a request. To be called before the app starts; a span per chunk is left out."""
-    FastAPIInstrumentor.instrument_app(app, exclude_spans=["send", "receive"], excluded_urls="livez,readyz")
+    """One SERVER span a request. To be called before the app starts; a span per chunk is left out.
+
+    Of its metrics none is wanted: `app.telemetry.metrics` takes a request's duration from the span.
+    """
+    FastAPIInstrumentor.instrument_app(
+        app, exclude_spans=["send", "receive"], excluded_urls=_PROBES, meter_provider=NoOpMeterProvider()
+    )

@@ -10,7 +10,6 @@ import os
 import threading
 from collections.abc import Sequence
 from contextlib import suppress
-from urllib.parse import unquote
 
 from opentelemetry import propagate, trace
 from opentelemetry.context import Context
@@ -24,10 +23,12 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 from opentelemetry.util.types import Attributes
 
 from app.settings import Settings
-from app.telemetry import honeyhive
+from app.telemetry import honeyhive, otlp
 from app.telemetry.content import Content
+from app.telemetry.delivery import Delivery
 from app.telemetry.identity import Identity, IdentityProcessor, with_identity
 from app.telemetry.instrumentors import INSTRUMENTORS
+from app.telemetry.metrics import Metrics
 from app.telemetry.shape import shaped
 from app.telemetry.store import TraceStore
 
@@ -46,19 +47,23 @@ class Telemetry:
         self._settings = settings
         self._content = Content.of(settings.trace_content, settings.trace_redact, settings.trace_attribute_limit)
         self.store = TraceStore(settings.trace_store_runs, self._content)
+        self.metrics = Metrics()
         self._processors: list[SpanProcessor] = []
 
     async def start(self) -> None:
         provider = _provider(self._settings.otel_service_name)
-        self._processors.append(self.store)
+        self.metrics.start(self._settings)
+        self._processors += [self.store, self.metrics.spans]
         if self._settings.hh_api_key is not None:
             try:
                 async with asyncio.timeout(START_TIMEOUT_S):
-                    self._processors.append(await asyncio.to_thread(honeyhive.processor, self._settings))
+                    made = asyncio.to_thread(honeyhive.processor, self._settings, self.metrics)
+                    self._processors.append(await made)
             except Exception:  # a broken backend SDK costs its traces, never the service
                 logger.exception("HoneyHive could not be started: no traces go there")
         if (endpoint := _otlp_endpoint(self._settings)) is not None:
-            self._processors.append(BatchSpanProcessor(_otlp_exporter(self._settings, endpoint)))
+            delivery = Delivery(_otlp_exporter(self._settings, endpoint), "otlp", self.metrics)
+            self._processors.append(delivery.watched(BatchSpanProcessor(delivery)))
         _switchboard.plug(self._content, self._processors)
         INSTRUMENTORS.put_in(provider)
 
@@ -68,13 +73,13 @@ class Telemetry:
         _switchboard.unplug(self._processors)
         loop = asyncio.get_running_loop()
         ends = []
-        for processor in self._processors:
+        for part in (*self._processors, self.metrics):
             end = loop.create_future()
             ends.append(end)
-            threading.Thread(target=_shut_down, args=(processor, loop, end), daemon=True).start()
+            threading.Thread(target=_shut_down, args=(part, loop, end), daemon=True).start()
         _, late = await asyncio.wait(ends, timeout=self._settings.shutdown_timeout_s)
         if late:
-            logger.warning("%d trace backend(s) did not take the last spans in time", len(late))
+            logger.warning("%d backend(s) did not take the last spans or metrics in time", len(late))
 
 
 def adopt_current_span(identity: Identity) -> None:
@@ -97,9 +102,9 @@ def traceresponse() -> str | None:
     return f"00-{context.trace_id:032x}-{context.span_id:016x}-{context.trace_flags:02x}"
 
 
-def _shut_down(processor: SpanProcessor, loop: asyncio.AbstractEventLoop, end: "asyncio.Future[None]") -> None:
+def _shut_down(part: SpanProcessor | Metrics, loop: asyncio.AbstractEventLoop, end: "asyncio.Future[None]") -> None:
     try:
-        processor.shutdown()
+        part.shutdown()
     finally:
         with suppress(RuntimeError):  # the loop was closed before a late backend was done
             loop.call_soon_threadsafe(_done, end)
@@ -182,17 +187,11 @@ def _provider(service_name: str) -> TracerProvider:
 
 
 def _otlp_endpoint(settings: Settings) -> str | None:
-    if settings.otel_exporter_otlp_traces_endpoint:
-        return settings.otel_exporter_otlp_traces_endpoint
-    if settings.otel_exporter_otlp_endpoint:
-        return settings.otel_exporter_otlp_endpoint.rstrip("/") + "/v1/traces"
-    return None
+    return otlp.endpoint("traces", settings.otel_exporter_otlp_traces_endpoint, settings.otel_exporter_otlp_endpoint)
 
 
 def _otlp_exporter(settings: Settings, endpoint: str) -> OTLPSpanExporter:
-    secret = settings.otel_exporter_otlp_traces_headers or settings.otel_exporter_otlp_headers
-    pairs = [pair.partition("=") for pair in secret.get_secret_value().split(",")] if secret else []
-    headers = {name.strip(): unquote(value.strip()) for name, _, value in pairs if name.strip()}
+    headers = otlp.headers(settings.otel_exporter_otlp_traces_headers, settings.otel_exporter_otlp_headers)
     return OTLPSpanExporter(endpoint=endpoint, headers=headers, timeout=settings.otel_exporter_otlp_timeout)
 
 

@@ -1,0 +1,277 @@
+"""Metrics: what is counted and timed, for `GET /metrics` and for an OTLP endpoint.
+
+Those about model calls, agents, tools, teams and requests are derived from finished spans, by one processor: nothing
+else in the code base records them, and nothing is recorded for a streamed piece. The service's own are methods that
+are called where the thing happens. No label names a user, a session or a run, and a label has a bounded number of
+values. docs/metrics.md describes each one.
+
+Each service has a meter provider of its own, which is never made the global one: that can be set once in a process,
+and an instrumentor that found it would count the same calls a second time.
+"""
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from threading import Lock
+from typing import Final, Literal
+
+from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
+from opentelemetry.exporter.prometheus import PrometheusMetricReader
+from opentelemetry.metrics import CallbackOptions, Histogram, Meter, NoOpMeterProvider, Observation
+from opentelemetry.sdk.metrics import AlwaysOffExemplarFilter, MeterProvider
+from opentelemetry.sdk.metrics.export import MetricReader, PeriodicExportingMetricReader
+from opentelemetry.sdk.resources import SERVICE_NAME, Resource
+from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor
+from opentelemetry.trace import SpanKind, StatusCode
+from opentelemetry.util.types import AttributeValue
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
+
+from app.errors import SessionBusy, SessionConflict
+from app.events import Run
+from app.settings import Settings
+from app.telemetry import otlp
+
+METER = "waggle"
+CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
+MAX_VALUES, MAX_LENGTH = 100, 128
+"""Values of a label that are told apart, and the characters one may have; the others are `other`."""
+LAG_EVERY_S = 0.25
+
+DURATION = [0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92]
+TOKENS = [4**power for power in range(14)]
+"""Both as the GenAI conventions have them (open-telemetry/semantic-conventions-genai, gen-ai-metrics.md)."""
+REQUEST = [0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10, 30, 60, 120]
+"""As the HTTP conventions have them, and on: a streamed run's request lasts as long as the run."""
+LAG = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5]
+
+Labels = dict[str, str | int]
+DropReason = Literal["queue_full", "shutdown", "export_failed"]
+
+
+class Bounded:
+    """The values of one label: the first `MAX_VALUES` are told apart, so that no name from outside can grow it."""
+
+    def __init__(self) -> None:
+        self._known: set[str] = set()
+
+    def __call__(self, value: object) -> str:
+        name = str(value)
+        if name in self._known:
+            return name
+        if len(self._known) >= MAX_VALUES or len(name) > MAX_LENGTH:
+            return "other"
+        self._known.add(name)
+        return name
+
+
+class Metrics:
+    """A service's instruments. Before `start` and after `shutdown` what is recorded goes nowhere."""
+
+    def __init__(self) -> None:
+        self.spans: Final = SpanMetrics()
+        self._agents = Bounded()
+        self._active: Counter[str] = Counter()
+        self._viewers = 0
+        self._provider: MeterProvider | None = None
+        self._registry = CollectorRegistry(auto_describe=False)
+        self._scraping = Lock()
+        self._make(NoOpMeterProvider().get_meter(METER))
+
+    def start(self, settings: Settings) -> None:
+        readers: list[MetricReader] = [PrometheusMetricReader(registry=self._registry, scope_info_enabled=False)]
+        if (endpoint := _endpoint(settings)) is not None:
+            interval = settings.otel_metric_export_interval
+            readers.append(
+                PeriodicExportingMetricReader(_exporter(settings, endpoint), export_interval_millis=interval)
+            )
+        self._provider = MeterProvider(
+            readers,
+            resource=Resource.create({SERVICE_NAME: settings.otel_service_name}),
+            exemplar_filter=AlwaysOffExemplarFilter(),  # the current span, when one has ended, is another
+            shutdown_on_exit=False,  # it would wait for a hanging backend; `Telemetry.stop` has a deadline
+        )
+        self._make(self._provider.get_meter(METER))
+        for zero, labels in (
+            (self._resumes, {}),
+            (self._disconnects, {"reason": "left"}),
+            (self._disconnects, {"reason": "slow"}),
+            (self._rejections, {"reason": "capacity"}),
+            (self._rejections, {"reason": "shutdown"}),
+            (self._conflicts, {"kind": SessionBusy.kind}),
+            (self._conflicts, {"kind": SessionConflict.kind}),
+        ):
+            zero.add(0, labels)  # a series that begins with its first event hides it from rate()
+
+    def shutdown(self) -> None:
+        """Send the last values. Blocks for as long as the endpoint does."""
+        if self._provider is not None:
+            self._provider.shutdown()
+
+    def prometheus(self) -> bytes:
+        """All of it in Prometheus' text format. Takes a millisecond per 80 lines: call it in a thread."""
+        with self._scraping:  # two readings at once would double each other's families
+            return generate_latest(self._registry)
+
+    async def watch_loop(self) -> None:
+        """Measure how late the event loop is, until cancelled."""
+        while True:
+            asked = time.perf_counter()
+            await asyncio.sleep(LAG_EVERY_S)
+            self._lag.record(max(0.0, time.perf_counter() - asked - LAG_EVERY_S))
+
+    def run_began(self, agent: str) -> None:
+        self._active[self._agents(agent)] += 1
+
+    def run_left(self, agent: str) -> None:
+        """It is no longer active, whether it ended, or never started."""
+        self._active[self._agents(agent)] -= 1
+
+    def run_ended(self, run: Run) -> None:
+        labels = {"agent": self._agents(run.agent), "status": run.status.value}
+        self._runs.add(1, labels)
+        if run.finished_at is not None:
+            self._run_duration.record((run.finished_at - run.created_at).total_seconds(), labels)
+
+    def viewer_came(self) -> None:
+        self._viewers += 1
+
+    def viewer_left(self) -> None:
+        self._viewers -= 1
+
+    def disconnected(self, reason: Literal["left", "slow"]) -> None:
+        """A viewer did not see its run's end."""
+        self._disconnects.add(1, {"reason": reason})
+
+    def resumed(self) -> None:
+        self._resumes.add(1)
+
+    def session_conflict(self, kind: str) -> None:
+        """`kind` is an AppError's."""
+        self._conflicts.add(1, {"kind": kind})
+
+    def rejected(self, reason: Literal["capacity", "shutdown"]) -> None:
+        self._rejections.add(1, {"reason": reason})
+
+    def spans_exported(self, backend: str, count: int) -> None:
+        self._exported.add(count, {"backend": backend})
+
+    def spans_dropped(self, backend: str, count: int, reason: DropReason) -> None:
+        self._dropped.add(count, {"backend": backend, "reason": reason})
+
+    def _make(self, meter: Meter) -> None:
+        self.spans.make(meter)
+        self._runs = meter.create_counter("waggle.runs", "{run}", "Runs that ended.")
+        meter.create_observable_up_down_counter(
+            "waggle.runs.active", [self._observe_active], "{run}", "Runs that are going on."
+        )
+        self._run_duration = meter.create_histogram(
+            "waggle.run.duration", "s", "From a run's request to its end.", explicit_bucket_boundaries_advisory=DURATION
+        )
+        meter.create_observable_up_down_counter(
+            "waggle.viewers", [self._observe_viewers], "{viewer}", "Clients that watch a run, or wait for its answer."
+        )
+        self._disconnects = meter.create_counter(
+            "waggle.disconnects", "{viewer}", "Viewers that did not see their run's end."
+        )
+        self._resumes = meter.create_counter("waggle.resumes", "{stream}", "Streams that went on after an event.")
+        self._conflicts = meter.create_counter(
+            "waggle.session.conflicts", "{run}", "Runs refused since their session was busy, or another agent's."
+        )
+        self._rejections = meter.create_counter(
+            "waggle.rejections", "{run}", "Runs refused since the process had too many, or was ending."
+        )
+        self._exported = meter.create_counter("waggle.spans.exported", "{span}", "Spans that a backend took.")
+        self._dropped = meter.create_counter("waggle.spans.dropped", "{span}", "Spans that no backend will see.")
+        self._lag = meter.create_histogram(
+            "waggle.event_loop.lag", "s", "How late the event loop was.", explicit_bucket_boundaries_advisory=LAG
+        )
+
+    def _observe_active(self, _: CallbackOptions) -> Iterable[Observation]:
+        return [Observation(count, {"agent": agent}) for agent, count in list(self._active.items())]
+
+    def _observe_viewers(self, _: CallbackOptions) -> Iterable[Observation]:
+        return [Observation(self._viewers)]
+
+
+class SpanMetrics(SpanProcessor):
+    """The GenAI conventions' metrics, and the duration of requests, from spans as they end."""
+
+    def __init__(self) -> None:
+        self._providers, self._models, self._errors = Bounded(), Bounded(), Bounded()
+        self._agents, self._tools, self._teams = Bounded(), Bounded(), Bounded()
+
+    def make(self, meter: Meter) -> None:
+        def seconds(name: str, description: str, buckets: Sequence[float] = DURATION) -> Histogram:
+            return meter.create_histogram(name, "s", description, explicit_bucket_boundaries_advisory=buckets)
+
+        self._chat = seconds("gen_ai.client.operation.duration", "Model calls.")
+        self._first_chunk = seconds(
+            "gen_ai.client.operation.time_to_first_chunk", "From a streamed model call to its first piece."
+        )
+        self._tokens = meter.create_histogram(
+            "gen_ai.client.token.usage", "{token}", "Tokens of a call.", explicit_bucket_boundaries_advisory=TOKENS
+        )
+        self._agent = seconds("gen_ai.invoke_agent.duration", "An agent's turns.")
+        self._tool = seconds("gen_ai.execute_tool.duration", "Tool calls.")
+        self._workflow = seconds("gen_ai.workflow.duration", "Teams' runs.")
+        self._request = seconds("http.server.request.duration", "Requests, streams to their end.", REQUEST)
+
+    def on_end(self, span: ReadableSpan) -> None:
+        found = span.attributes
+        if not found or span.start_time is None or span.end_time is None:
+            return
+        duration = (span.end_time - span.start_time) / 1e9
+        match found.get("gen_ai.operation.name"):
+            case "chat":
+                self._end_chat(found, duration, self._error(span, found))
+            case "invoke_agent":
+                agent = self._agents(found.get("gen_ai.agent.name", ""))
+                self._agent.record(duration, {**self._error(span, found), "gen_ai.agent.name": agent})
+            case "execute_tool":
+                tool = self._tools(found.get("gen_ai.tool.name", ""))
+                self._tool.record(duration, {**self._error(span, found), "gen_ai.tool.name": tool})
+            case "invoke_workflow":
+                team = self._teams(found.get("gen_ai.workflow.name", ""))
+                self._workflow.record(duration, {**self._error(span, found), "gen_ai.workflow.name": team})
+            case None if span.kind is SpanKind.SERVER:
+                self._end_request(found, duration, self._error(span, found))
+
+    def _end_chat(self, found: Mapping[str, AttributeValue], duration: float, error: Labels) -> None:
+        labels: Labels = {
+            "gen_ai.operation.name": "chat",
+            "gen_ai.provider.name": self._providers(found.get("gen_ai.provider.name", "")),
+            "gen_ai.request.model": self._models(found.get("gen_ai.request.model", "")),
+        }
+        self._chat.record(duration, {**labels, **error})
+        if isinstance(first := found.get("gen_ai.response.time_to_first_chunk"), float):
+            self._first_chunk.record(first, labels)
+        for kind in ("input", "output"):
+            tokens = found.get(f"gen_ai.usage.{kind}_tokens")
+            if isinstance(tokens, int) and tokens > 0:  # 0 is what a provider that tells none counts as
+                self._tokens.record(tokens, {**labels, "gen_ai.token.type": kind})
+
+    def _end_request(self, found: Mapping[str, AttributeValue], duration: float, error: Labels) -> None:
+        labels: Labels = {**error}
+        for name in ("http.request.method", "http.route", "http.response.status_code", "url.scheme"):
+            if isinstance(value := found.get(name), str | int):
+                labels[name] = value
+        self._request.record(duration, labels)
+
+    def _error(self, span: ReadableSpan, found: Mapping[str, AttributeValue]) -> Labels:
+        if (error := found.get("error.type")) is not None:
+            return {"error.type": self._errors(error)}
+        return {"error.type": "_OTHER"} if span.status.status_code is StatusCode.ERROR else {}
+
+
+def _endpoint(settings: Settings) -> str | None:
+    if settings.otel_metrics_exporter == "none":
+        return None
+    own = settings.otel_exporter_otlp_metrics_endpoint
+    return otlp.endpoint("metrics", own, settings.otel_exporter_otlp_endpoint)
+
+
+def _exporter(settings: Settings, endpoint: str) -> OTLPMetricExporter:
+    headers = otlp.headers(settings.otel_exporter_otlp_metrics_headers, settings.otel_exporter_otlp_headers)
+    return OTLPMetricExporter(endpoint=endpoint, headers=headers, timeout=settings.otel_exporter_otlp_timeout)

@@ -1,7 +1,7 @@
 """The spans of what AutoGen leaves out: a team's run, the choice of a speaker, memory, saved state; a tool's words."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 from opentelemetry import context as otel_context
@@ -28,6 +28,11 @@ def step(name: str, attributes: Mapping[str, Any]) -> Iterator[Span]:
         except BaseException as error:
             fail(span, error)
             raise
+
+
+def span(name: str, **attributes: str | float | bool) -> AbstractContextManager[Span]:
+    """A span of a user's own, under the current one: a tool's, in an async tool. It carries the run's identity."""
+    return step(name, attributes)
 
 
 class TeamSpan:

@@ -1,8 +1,11 @@
 """An AGENTS_DIR that a test fills, and what a service makes of it."""
 
+from collections.abc import Callable
 from pathlib import Path
 from textwrap import dedent
 
+import anyio
+import anyio.lowlevel
 import pytest
 
 from tests.service import Service
@@ -43,3 +46,10 @@ async def reasons(service: Service) -> dict[str, str]:
     """Why each invalid agent is not served."""
     items = (await service.get("/agents"))["items"]
     return {card["name"]: card["reason"] for card in items if card["status"] == "invalid"}
+
+
+async def until(condition: Callable[[], object]) -> None:
+    """Let everything else in this event loop go on until it holds; 5 seconds at most."""
+    with anyio.fail_after(5):
+        while not condition():
+            await anyio.lowlevel.checkpoint()

@@ -1,5 +1,6 @@
-"""`python -m app` and `waggle`: start the service from the environment."""
+"""`python -m app` and `waggle`: start the service from the environment, or examine it (`doctor`)."""
 
+import argparse
 import asyncio
 import logging
 import os
@@ -17,6 +18,7 @@ from app.main import create_app
 from app.runs.runner import Runner
 from app.settings import Settings
 
+DOCTOR = "Examine settings, tracing, database, agents, model and trace backends, and follow one probe run's spans."
 LEFTOVER_S = 2
 """What tasks that do not end get at the very end, before the process leaves without them."""
 
@@ -44,7 +46,15 @@ class Server(uvicorn.Server):
 
 
 def main() -> None:
-    """Serve until SIGTERM or Ctrl-C. Exits with 1 and a sentence where the settings do not fit."""
+    """Serve until SIGTERM or Ctrl-C, or do what the words after the command say.
+
+    Exits with 1 and a sentence where the settings do not fit, with 2 where the words do not.
+    """
+    words = _arguments()
+    if words.command == "doctor":
+        from app.doctor.command import doctor  # noqa: PLC0415 serving does not need it
+
+        sys.exit(doctor(offline=words.offline, as_json=words.json, timeout_s=words.timeout))
     try:
         settings = Settings()
     except ValidationError as error:
@@ -58,6 +68,24 @@ def main() -> None:
     logging.getLogger("autogen_core").setLevel(logging.CRITICAL)  # a cancelled team's traceback, as an error
     AppStatus.enable_automatic_graceful_drain = False  # streams end by their run's last event: see Server
     asyncio.run(_serve(settings))
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="waggle", description="Serve AutoGen agents over HTTP.")
+    commands = parser.add_subparsers(dest="command", metavar="serve | doctor")
+    commands.add_parser("serve", help="serve, as without a command; the environment has the settings")
+    doctor = commands.add_parser("doctor", help="say what is wrong, and what to do about it", description=DOCTOR)
+    doctor.add_argument("--offline", action="store_true", help="let a script answer in place of the model")
+    doctor.add_argument("--json", action="store_true", help="print one JSON object")
+    doctor.add_argument("--timeout", type=_seconds, default=60, metavar="SECONDS", help="for all of it (60)")
+    return parser.parse_args()
+
+
+def _seconds(text: str) -> float:
+    seconds = float(text)
+    if not 1 <= seconds <= 3600:
+        raise ValueError
+    return seconds
 
 
 async def _serve(settings: Settings) -> None:

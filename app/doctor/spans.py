@@ -81,7 +81,14 @@ def _apart(spans: Sequence[Seen], trace: list[Seen]) -> Iterator[Finding]:
 
 
 def _lacking(trace: list[Seen]) -> Iterator[Finding]:
-    lacking = [span.name for span in trace if not all(name in span.attributes for name in WHOSE)]
-    if lacking:
-        said = f"{', '.join(lacking)} lack the user or the session"
-        yield Finding("fail", said, f"They were made outside of Waggle's provider. {SEE_WIRING}")
+    lacking = [span for span in trace if not all(name in span.attributes for name in WHOSE)]
+    messages = [span for span in lacking if span.name.endswith((" http send", " http receive"))]
+    if messages:
+        said = f"{len(messages)} spans are of single HTTP messages: something instruments FastAPI besides Waggle"
+        advice = (
+            "Start Waggle without it; opentelemetry-instrument has OTEL_PYTHON_DISABLED_INSTRUMENTATIONS=fastapi,asgi."
+        )
+        yield Finding("fail", said, advice)
+    others = dict.fromkeys(span.name for span in lacking if span not in messages)
+    if others:
+        yield Finding("fail", f"{', '.join(others)} lack the user or the session", SEE_WIRING)

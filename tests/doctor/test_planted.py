@@ -233,7 +233,7 @@ CASES = [
     Case("the file is no database", no_database, "database", "not a database", "DATA_DIR"),
     Case(
         "nobody serves the database",
-        lambda _: {"DATABASE_URL": f"postgresql://waggle:{SECRETS['sql']}@{dead_url()[7:]}/waggle"},
+        lambda _: {"DATABASE_URL": f"postgresql://waggle:{SECRETS['sql']}@{dead_url().removeprefix('http://')}/waggle"},
         "database",
         "nobody listens",
         "DATABASE_URL",
@@ -404,6 +404,18 @@ async def test_an_instrumentor_that_doubles_autogens_spans_is_told(active: bool,
     assert said.check("instrumentors")["status"] == ("fail" if active else "warn")
     assert said.failed == ({"instrumentors", "spans"} if active else set())
     assert ("invoke_agent spans are doubled" in said.check("spans")["found"]) is active
+
+
+async def test_a_second_instrumentor_of_fastapi_is_told(world: World) -> None:
+    """As opentelemetry-instrument puts it in: a span for every chunk of every stream, which belongs to nobody."""
+    text = """\
+        from opentelemetry.instrumentation.fastapi import FastAPIInstrumentor
+        FastAPIInstrumentor().instrument()
+    """
+    said = await doctor(world.folder, {}, "--offline", "--json", planted=world.plant("planted/sitecustomize.py", text))
+    assert said.failed == {"spans"}
+    assert "opentelemetry-instrumentation-fastapi was active" in said.check("instrumentors")["found"]
+    assert "OTEL_PYTHON_DISABLED_INSTRUMENTATIONS" in said.check("spans")["advice"]
 
 
 async def test_a_version_that_autogen_fails_with_is_told(world: World) -> None:

@@ -13,12 +13,13 @@ PYTEST_ARGS ?=
 SYNC := UV_PROJECT_ENVIRONMENT=$(VENV) UV_PYTHON_DOWNLOADS=never $(BIN)/uv sync --locked --inexact --python $(BIN)/python
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test check format clean
+.PHONY: help install run test bench check format clean
 
 help:
 	@echo "make run      serve the agents on http://127.0.0.1:8000"
 	@echo "make install  set up what run needs, and no more"
 	@echo "make test     run the tests; PYTEST_ARGS='-k stream' and WORKERS=0 are passed on"
+	@echo "make bench    measure what tracing costs, beside plain AutoGen; ROUNDS=5"
 	@echo "make check    formatting, lint, types, imports"
 	@echo "make format   format, and fix what can be fixed by itself"
 	@echo "make clean    remove .venv and caches; data/ stays"
@@ -35,6 +36,9 @@ run: install
 
 test: $(VENV)/.dev
 	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile $(PYTEST_ARGS)
+
+bench: $(VENV)/.dev
+	$(BIN)/python bench/tracing.py $(ROUNDS)
 
 check: $(VENV)/.dev
 	$(BIN)/ruff format --check

@@ -97,6 +97,8 @@ class Settings(BaseSettings):
     """HoneyHive's key: set, traces go there; unset, nothing does."""
     hh_api_url: str = "https://api.honeyhive.ai"
     """HoneyHive's address."""
+    hh_session: Literal["conversation", "request"] = "conversation"
+    """What is a session in HoneyHive: a conversation with all its runs, or each run."""
     hh_source: str = "dev"
     """What HoneyHive shows as the source: dev, staging, production."""
     otel_service_name: str = "waggle"

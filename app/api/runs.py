@@ -4,8 +4,9 @@ from typing import Any
 
 from fastapi import APIRouter, Response
 
-from app.api.dependencies import CallerDep, PartsDep
+from app.api.dependencies import CallerDep, JsonOnly, PartsDep
 from app.api.problems import problems
+from app.api.schemas import FeedbackIn
 from app.errors import EventsGone
 from app.events import Run
 from app.wire import native
@@ -23,6 +24,12 @@ async def get_run(run_id: str, parts: PartsDep, caller: CallerDep) -> Response:
 async def cancel_run(run_id: str, parts: PartsDep, caller: CallerDep) -> Response:
     """Stop the run. Answers with the `Run` once it has really stopped; one that has ended stays as it is."""
     return _answer(await parts.runner.cancel(run_id, caller))
+
+
+@router.post("/{run_id}/feedback", status_code=204, responses=problems(404, 415, 422), dependencies=[JsonOnly])
+async def give_feedback(run_id: str, body: FeedbackIn, parts: PartsDep, caller: CallerDep) -> None:
+    """Say how good the run was: kept with it, and told to the trace backends."""
+    await parts.runner.feedback(run_id, caller, score=body.score, label=body.label, comment=body.comment)
 
 
 @router.get("/{run_id}/trace", responses=problems(404, 410))

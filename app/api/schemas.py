@@ -80,6 +80,19 @@ class RunIn(Body):
         )
 
 
+class FeedbackIn(Body):
+    """What a person says of a run."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"score": 1, "label": "helpful", "comment": "Thanks!"}]})
+
+    score: float = Field(ge=0, le=1, allow_inf_nan=False)
+    """From 0, useless, to 1."""
+    label: Annotated[str, Field(min_length=1, max_length=128)] | None = None
+    """A word for it."""
+    comment: Annotated[str, Field(max_length=4096)] | None = None
+    """In the person's own words."""
+
+
 class Problem(BaseModel):
     """An error, as RFC 9457 has it."""
 

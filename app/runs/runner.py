@@ -22,7 +22,9 @@ from app.runs.work import Work, failed
 from app.settings import Settings
 from app.store.runs import LeaseLost, RunStore
 from app.task import as_text
+from app.telemetry.feedback import tell_feedback
 from app.telemetry.identity import Identity, carrying
+from app.telemetry.logs import fields
 from app.telemetry.metrics import Metrics
 from app.telemetry.provider import current_trace_id
 from app.telemetry.root import RootSpan
@@ -108,6 +110,14 @@ class Runner:
         run = self._live.get(run_id) or self._ended.get(run_id)
         return run if run is not None and run.request.caller == caller else None
 
+    async def feedback(
+        self, run_id: str, caller: Caller, *, score: float, label: str | None, comment: str | None
+    ) -> None:
+        """Keep what a person said of the run, and tell the trace backends. Raises NotFound."""
+        run, root = await self._store.add_feedback(run_id, caller, score=score, label=label, comment=comment)
+        if root is not None:
+            tell_feedback(_identity(run, caller), run.trace_id, root, score, label, comment)
+
     async def cancel(self, run_id: str, caller: Caller) -> Run:
         """Stop it, and return its record once it has really stopped; one that has ended is left as it is."""
         run = self._live.get(run_id)
@@ -128,7 +138,7 @@ class Runner:
             created_at=datetime.now(UTC),
         )
         log = RunLog(self._settings.max_run_events)
-        root = RootSpan(_identity(record, request), as_text(request.task))
+        root = RootSpan(_identity(record, request.caller), as_text(request.task))
         return LiveRun(record, request, log, root, self._settings.disconnect_grace_s, self._metrics)
 
     async def _own(self, run: LiveRun, started: "asyncio.Future[None]") -> None:
@@ -137,9 +147,9 @@ class Runner:
         deadline = asyncio.get_running_loop().call_later(run.request.timeout_s, run.stop, Stop.TIMEOUT)
         self._metrics.run_began(run.record.agent)
         try:
-            with carrying(_identity(run.record, run.request)):
+            with carrying(_identity(run.record, run.request.caller)):
                 await work.open()
-                admission = await self._store.admit(run.record, run.request.caller)
+                admission = await self._store.admit(run.record, run.request.caller, run.root.span_id)
                 run.admitted = True
                 outcome = await work.answer(admission, self._settings.cancel_timeout_s)
                 outcome = await self._record(outcome, admission.version, work.state, run.request.caller)
@@ -189,6 +199,7 @@ class Runner:
         run.log.append(RunEnded(outcome))
         run.finished.set_result(outcome)
         self._metrics.run_ended(outcome)
+        _log(outcome)
         self._ended[outcome.run_id] = run
         self._kept_events += len(run.log)
         while len(self._ended) > KEPT_RUNS or self._kept_events > KEPT_EVENTS:
@@ -196,15 +207,30 @@ class Runner:
             self._kept_events -= len(forgotten.log)
 
 
-def _identity(record: Run, request: RunRequest) -> Identity:
+def _identity(record: Run, caller: Caller) -> Identity:
     return Identity(
         run_id=record.run_id,
         session_id=record.session_id,
         agent=record.agent,
-        tenant=request.caller.tenant,
-        user_id=request.caller.user,
+        tenant=caller.tenant,
+        user_id=caller.user,
         metadata=record.metadata,
     )
+
+
+def _log(run: Run) -> None:
+    """One line a run; the context may be left already, so that it names the run itself."""
+    told = fields(
+        run_id=run.run_id,
+        trace_id=run.trace_id,
+        agent=run.agent,
+        status=run.status.value,
+        error=str(run.error["type"]).rpartition(":")[2] if run.error else None,
+        duration_ms=round((run.finished_at - run.created_at).total_seconds() * 1000, 1) if run.finished_at else None,
+        input_tokens=run.usage.input_tokens,
+        output_tokens=run.usage.output_tokens,
+    )
+    logger.info("Run ended", extra=told)
 
 
 def _settle(started: "asyncio.Future[None]", error: AppError | None = None) -> None:

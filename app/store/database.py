@@ -17,7 +17,7 @@ from app.settings import Settings
 
 logger = logging.getLogger(__name__)
 
-HEAD = "0001"
+HEAD = "0002"
 """The newest migration."""
 MIGRATION_LOCK = 0x77616767
 """Postgres' advisory lock that lets one process migrate at a time."""

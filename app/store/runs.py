@@ -10,13 +10,14 @@ from pydantic import TypeAdapter
 from sqlalchemy import ColumnElement, Row, and_, insert, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
+from uuid_utils import uuid7
 
 from app.caller import Caller
 from app.errors import NotFound, RunLost, SessionBusy, SessionConflict
 from app.events import Run, RunStatus, Usage
 from app.messages import Message
 from app.store.database import Database
-from app.store.tables import NOBODY, MessageRow, RunRow, SessionRow
+from app.store.tables import NOBODY, FeedbackRow, MessageRow, RunRow, SessionRow
 
 MESSAGES: TypeAdapter[Message] = TypeAdapter(Message)
 LOST = RunLost("The process that executed this run ended before the run did; its session is as it was before.")
@@ -41,7 +42,7 @@ class RunStore:
         self._database = database
         self._lease = timedelta(seconds=lease_s)
 
-    async def admit(self, run: Run, caller: Caller) -> Admission:
+    async def admit(self, run: Run, caller: Caller, root_span_id: str | None = None) -> Admission:
         """Record the run as running and take its session's lease, creating the session when it is new.
 
         Raises SessionBusy, SessionConflict, or NotFound where the session is another caller's.
@@ -62,6 +63,7 @@ class RunStore:
                         lease_expires_at=now + self._lease,
                         details=run.metadata,
                         trace_id=run.trace_id,
+                        root_span_id=root_span_id,
                         created_at=run.created_at,
                     )
                 )
@@ -145,6 +147,22 @@ class RunStore:
                 select(MessageRow.body).where(MessageRow.run_id == run_id).order_by(MessageRow.position)
             )
             return run_of(row, [MESSAGES.validate_json(body) for body in bodies])
+
+    async def add_feedback(
+        self, run_id: str, caller: Caller, *, score: float, label: str | None, comment: str | None
+    ) -> tuple[Run, str | None]:
+        """Keep what was said of the run; the run without its messages, and its root's span. Raises NotFound."""
+        async with self._database.writing() as connection:
+            row = (await connection.execute(_runs(caller).where(RunRow.id == run_id))).first()
+            if row is None:
+                raise NotFound(f"There is no run {run_id!r}.")
+            now = datetime.now(UTC)
+            await connection.execute(
+                insert(FeedbackRow).values(
+                    id=str(uuid7()), run_id=run_id, score=score, label=label, comment=comment, created_at=now
+                )
+            )
+        return run_of(row, []), row.root_span_id
 
     async def of_session(self, session_id: str, caller: Caller, limit: int, before: str | None) -> list[Run]:
         """A session's runs without their messages, newest first, older than run `before`."""

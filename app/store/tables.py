@@ -94,8 +94,24 @@ class RunRow(Table):
     cost_usd: Mapped[float | None]
     error: Mapped[dict[str, Any] | None]
     trace_id: Mapped[str] = mapped_column(String(32))
+    root_span_id: Mapped[str | None] = mapped_column(String(16))
+    """The span that what is said of the run later hangs from."""
     created_at: Mapped[datetime]
     finished_at: Mapped[datetime | None]
+
+
+class FeedbackRow(Table):
+    """What a person said of a run."""
+
+    __tablename__ = "feedback"
+    __table_args__ = (Index("feedback_by_run", "run_id", "id"),)
+
+    id: Mapped[str] = mapped_column(String(36), primary_key=True)
+    run_id: Mapped[str] = mapped_column(ForeignKey("runs.id", ondelete="CASCADE"))
+    score: Mapped[float]
+    label: Mapped[str | None]
+    comment: Mapped[str | None]
+    created_at: Mapped[datetime]
 
 
 class MessageRow(Table):

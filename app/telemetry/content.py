@@ -17,7 +17,7 @@ CONTENT = re.compile(
     | llm\.(prompts|completions)(\..*)? | llm\.(choices)\..* | llm\.prompt_template\..*
     | traceloop\.entity\.(input|output) | honeyhive_(inputs|outputs)\..*
     | tool\.parameters | input\.audio\..* | output\.audio\..*
-    | exception\.(message|stacktrace) | waggle\.stop_reason
+    | exception\.(message|stacktrace) | gen_ai\.evaluation\.explanation | honeyhive_feedback\.comment
     """,
     re.VERBOSE,
 )

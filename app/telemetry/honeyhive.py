@@ -6,7 +6,7 @@ Sessions are made by the backend from the spans (`honeyhive.session_auto_create`
 """
 
 import logging
-from typing import Any
+from typing import Any, Literal
 from uuid import NAMESPACE_URL, UUID, uuid4, uuid5
 
 import requests
@@ -27,9 +27,12 @@ TIMEOUT_S = 10
 class HoneyHiveProcessor(BatchSpanProcessor):
     """Sends the spans that belong to a run: HoneyHive drops those without a session."""
 
-    def __init__(self, exporter: SpanExporter, source: str) -> None:
+    def __init__(
+        self, exporter: SpanExporter, source: str, mapping: Literal["conversation", "request"] = "conversation"
+    ) -> None:
         super().__init__(exporter)
         self._source = source
+        self._mapping: Literal["conversation", "request"] = mapping
 
     def on_start(self, span: Span, parent_context: Context | None = None) -> None:
         identity = identity_of(parent_context)
@@ -42,7 +45,7 @@ class HoneyHiveProcessor(BatchSpanProcessor):
 
     def _attributes(self, identity: Identity) -> dict[str, str | bool]:
         attributes: dict[str, str | bool] = {
-            "honeyhive.session_id": session_uuid(identity),
+            "honeyhive.session_id": session_uuid(identity, self._mapping),
             "honeyhive.session_name": identity.agent,
             "honeyhive.session_auto_create": True,
             "honeyhive.source": self._source,
@@ -55,8 +58,10 @@ class HoneyHiveProcessor(BatchSpanProcessor):
         return attributes
 
 
-def session_uuid(identity: Identity) -> str:
-    """The conversation's id as the UUID that HoneyHive asks for."""
+def session_uuid(identity: Identity, mapping: Literal["conversation", "request"]) -> str:
+    """What is a session to HoneyHive, as the UUID that it asks for: the conversation, or the run alone."""
+    if mapping == "request":
+        return identity.run_id
     try:
         return str(UUID(identity.session_id))
     except ValueError:
@@ -69,6 +74,7 @@ def processor(settings: Settings, metrics: Metrics) -> HoneyHiveProcessor:
     from honeyhive import HoneyHiveTracer  # noqa: PLC0415 imported by those who use it
     from honeyhive.tracer.lifecycle import unregister_tracer_from_atexit_cleanup  # noqa: PLC0415
 
+    _through_our_logging()
     tracer: Any = HoneyHiveTracer.init(
         api_key=settings.hh_api_key.get_secret_value(),
         server_url=settings.hh_api_url,
@@ -79,9 +85,8 @@ def processor(settings: Settings, metrics: Metrics) -> HoneyHiveProcessor:
         requests_session=_session(),
     )
     unregister_tracer_from_atexit_cleanup(tracer)  # it would wait for a hanging backend
-    _through_our_logging()
     delivery = Delivery(tracer.otlp_exporter, "honeyhive", metrics)
-    return delivery.watched(HoneyHiveProcessor(delivery, settings.hh_source))
+    return delivery.watched(HoneyHiveProcessor(delivery, settings.hh_source, settings.hh_session))
 
 
 def _session() -> requests.Session:

@@ -20,6 +20,12 @@ class RootSpan:
         self._span = trace.get_current_span()
         self._span.set_attributes({"input.value": task, "input.mime_type": "text/plain", "honeyhive_inputs.task": task})
 
+    @property
+    def span_id(self) -> str | None:
+        """16 hex digits; None where nothing is traced."""
+        context = self._span.get_span_context()
+        return f"{context.span_id:016x}" if context.is_valid else None
+
     def end(self, run: Run, *, model_calls: int, first_token_s: float | None, termination: str | None) -> None:
         """The run's outcome. The span itself ends with the request."""
         if not self._span.is_recording():

@@ -365,3 +365,14 @@ async def test_a_clients_view_of_a_failure_has_no_internals(openai: OpenAIWire, 
     assert "AuthenticationError" in shown
     for internal in ("sk-secret", "Traceback", "site-packages"):
         assert internal not in shown
+
+
+async def test_each_run_can_be_a_session_of_honeyhives(honeyhive: HoneyHive, with_openai: dict[str, Any]) -> None:
+    """HH_SESSION=request: two runs of a conversation are two sessions, else one."""
+    for mapping, count in (("conversation", 1), ("request", 2)):
+        honeyhive.clear()
+        settings = {"hh_api_url": honeyhive.url, "hh_api_key": "hh_test_key", "hh_session": mapping}
+        async with serving(**with_openai, **settings) as service:
+            for task in ("one", "two"):
+                await service.run("assistant", task, session_id=f"s-{mapping}")
+        assert len({span.attributes["honeyhive.session_id"] for span in honeyhive.kept()}) == count

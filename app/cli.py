@@ -17,6 +17,7 @@ from sse_starlette.sse import AppStatus
 from app.main import create_app
 from app.runs.runner import Runner
 from app.settings import Settings
+from app.telemetry import logs
 
 DOCTOR = "Examine settings, tracing, database, agents, model and trace backends, and follow one probe run's spans."
 LEFTOVER_S = 2
@@ -62,10 +63,7 @@ def main() -> None:
             name = ".".join(str(part) for part in found["loc"]).upper()
             print(f"{name or 'Settings'}: {found['msg'].removeprefix('Value error, ')}", file=sys.stderr)  # noqa: T201 nothing logs yet
         sys.exit(1)
-    logging.basicConfig(level=settings.log_level.upper(), format="%(levelname)s %(name)s: %(message)s")
-    for noisy in ("httpx", "httpx2", "httpcore", "alembic", "autogen_core.events", "autogen_agentchat"):
-        logging.getLogger(noisy).setLevel(logging.WARNING)  # whole prompts, at INFO
-    logging.getLogger("autogen_core").setLevel(logging.CRITICAL)  # a cancelled team's traceback, as an error
+    logs.configure(settings)
     AppStatus.enable_automatic_graceful_drain = False  # streams end by their run's last event: see Server
     asyncio.run(_serve(settings))
 
@@ -96,6 +94,7 @@ async def _serve(settings: Settings) -> None:
         port=settings.port,
         log_level=settings.log_level,
         log_config=None,
+        access_log=False,  # `Named` tells each request, by its route: a path and a query may be content
         timeout_graceful_shutdown=int(settings.shutdown_timeout_s) + 1,
     )
     server = Server(config, app.state.parts.runner)

@@ -1,6 +1,8 @@
 """Pure ASGI: what holds for every request. Streams pass through untouched."""
 
+import logging
 import re
+import time
 from contextlib import suppress
 from uuid import uuid4
 
@@ -10,13 +12,17 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.api.problems import problem_response
 from app.errors import BodyTooLarge
+from app.telemetry.logs import fields
 from app.telemetry.provider import traceresponse
 
+logger = logging.getLogger(__name__)
+_PROBES = {"/livez", "/readyz", "/metrics"}
+"""Asked every few seconds."""
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 
 
 class Named:
-    """Each answer says which request and which trace it belongs to.
+    """Each answer says which request and which trace it belongs to, and one line of the log tells the same.
 
     `X-Request-ID` is the client's own, where it sent a plain one; `traceresponse` is
     https://w3c.github.io/trace-context/#traceresponse-header.
@@ -32,16 +38,40 @@ class Named:
         given = Headers(scope=scope).get("x-request-id", "")
         request_id = given if _REQUEST_ID.fullmatch(given) else uuid4().hex
         trace = traceresponse()
+        began = time.perf_counter()
+        status = 499  # nobody waited for an answer
 
         async def named(message: Message) -> None:
+            nonlocal status
             if message["type"] == "http.response.start":
+                status = message["status"]
                 headers = MutableHeaders(scope=message)
                 headers["X-Request-ID"] = request_id
                 if trace is not None:
                     headers["traceresponse"] = trace
             await send(message)
 
-        await self._app(scope, receive, named)
+        try:
+            await self._app(scope, receive, named)
+        except Exception:
+            status = 500  # it is answered outside
+            raise
+        finally:
+            _log(scope, status, time.perf_counter() - began, request_id)
+
+
+def _log(scope: Scope, status: int, seconds: float, request_id: str) -> None:
+    route = getattr(scope.get("route"), "path", None)
+    level = logging.DEBUG if route in _PROBES else logging.INFO
+    if logger.isEnabledFor(level):
+        told = fields(
+            method=scope["method"],
+            route=route,
+            status=status,
+            duration_ms=round(seconds * 1000, 1),
+            request_id=request_id,
+        )
+        logger.log(level, "Request", extra=told)
 
 
 class BodyLimit:

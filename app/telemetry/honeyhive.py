@@ -107,7 +107,14 @@ class _Deadlines(requests.Session):
 
 
 def _through_our_logging() -> None:
-    """The SDK's loggers print JSON on stdout by handlers of their own."""
+    """The SDK gives each of its loggers, whenever it makes one, a handler that prints JSON on stdout."""
+    from honeyhive.utils.logger import HoneyHiveLogger  # noqa: PLC0415 imported by those who use it
+
+    def plain(self: Any, name: str, **_: Any) -> None:
+        self.logger = logging.getLogger(name)
+        self.verbose = None
+
+    HoneyHiveLogger.__init__ = plain  # type: ignore[method-assign]
     for name in [name for name in logging.root.manager.loggerDict if name.startswith("honeyhive")]:
         logger = logging.getLogger(name)
         logger.handlers.clear()

@@ -38,16 +38,22 @@ _PROVIDERS = {
 """`gen_ai.provider.name` of AutoGen's clients; another's class name stands for itself."""
 
 
-async def adopt(name: str, agent: ChatAgent | Team, stack: AsyncExitStack, *, spans: bool) -> None:
+async def adopt(
+    name: str, agent: ChatAgent | Team, stack: AsyncExitStack, *, spans: bool
+) -> list[ChatCompletionClient]:
     """Observe the model clients in it, start its MCP workbenches, and have all of it closed with `stack`.
+
+    Returns the clients that the recipe made itself: they may be shared by runs, so none is closed with one.
 
     AutoGen starts an MCP workbench when it is first used, and then nobody stops it. Any other workbench, and one
     that is started already, is its recipe's.
     """
+    own: list[ChatCompletionClient] = []
     for part in parts_of(agent):
         for attribute, value in vars(part).items():
             if isinstance(value, ChatCompletionClient) and not isinstance(value, ObservedClient):
                 setattr(part, attribute, observed(value, spans=spans))
+                own.append(value)
             elif isinstance(value, list):
                 value[:] = [ObservedMemory(item) if isinstance(item, Memory) else item for item in value]
         match part:
@@ -64,6 +70,7 @@ async def adopt(name: str, agent: ChatAgent | Team, stack: AsyncExitStack, *, sp
                 observe_tool(part)
             case _:
                 pass
+    return own
 
 
 def observed(client: ChatCompletionClient, *, spans: bool) -> ObservedClient:

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from pathlib import Path, PurePath
+from weakref import WeakSet
 
 import anyio
 from autogen_core import ComponentModel
@@ -43,6 +44,8 @@ class Registry:
         self._spans = settings.llm_spans == "waggle"
         self.models = Models(settings, self._observe)
         self._component_clients: dict[bytes, ChatCompletionClient] = {}
+        self._own_clients: WeakSet[ChatCompletionClient] = WeakSet()
+        """What recipes made themselves, as long as anybody has it."""
         self._specs: dict[str, AgentSpec] = {}
         self.cards: dict[str, AgentCard] = {}
 
@@ -60,7 +63,7 @@ class Registry:
     async def close(self) -> None:
         async with AsyncExitStack() as stack:
             stack.push_async_callback(self.models.aclose)
-            for client in self._component_clients.values():
+            for client in (*self._component_clients.values(), *self._own_clients):
                 stack.push_async_callback(closed, client.close)
             self._component_clients = {}
 
@@ -83,7 +86,7 @@ class Registry:
             try:
                 async with asyncio.timeout(BUILD_TIMEOUT_S):
                     agent = await self._specs[name].make(context)
-                    await adopt(name, agent, stack, spans=self._spans)
+                    self._own_clients.update(await adopt(name, agent, stack, spans=self._spans))
             except AppError:
                 raise
             except (Exception, SystemExit) as error:  # whatever a user's recipe raises
@@ -106,7 +109,7 @@ class Registry:
         async with asyncio.timeout(BUILD_TIMEOUT_S), AsyncExitStack() as stack:
             spec = source if isinstance(source, AgentSpec) else await read(source, self._component_client)
             agent = await spec.make(AgentContext(self._model_or_none, stack))
-            await adopt(name, agent, stack, spans=self._spans)
+            self._own_clients.update(await adopt(name, agent, stack, spans=self._spans))
             self.cards[name] = await card_of(spec, agent)
             self._specs[name] = spec
 

@@ -5,8 +5,6 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-import anyio
-import anyio.lowlevel
 import pytest
 import yaml
 from autogen_agentchat.agents import AssistantAgent
@@ -23,7 +21,7 @@ from autogen_ext.models.anthropic import AnthropicChatCompletionClient
 from autogen_ext.models.openai import AzureOpenAIChatCompletionClient, OpenAIChatCompletionClient
 from pydantic import BaseModel
 
-from tests.agents.folder import Folder, folder, reasons
+from tests.agents.folder import Folder, folder, reasons, until
 from tests.servers.anthropic_wire import AnthropicWire
 from tests.servers.openai_wire import OpenAIWire
 from tests.servers.replies import Reply, Request, Text, ToolCall, ToolCalls
@@ -379,6 +377,4 @@ async def test_runs_share_a_components_client(folder: Folder, openai: OpenAIWire
             for name in ("one", "two"):
                 assert (await service.run(name, "hi"))["output"] == "You said: hi"
         assert len(connections) == 1
-    with anyio.fail_after(5):
-        while connections:
-            await anyio.lowlevel.checkpoint()
+    await until(lambda: not connections)

@@ -6,7 +6,7 @@ from typing import Any
 import anyio
 import pytest
 
-from tests.agents.folder import NOTES, Folder, folder, reasons
+from tests.agents.folder import NOTES, Folder, folder, reasons, until
 from tests.servers.openai_wire import OpenAIWire
 from tests.servers.replies import Drip, HttpError, Text, Usage
 from tests.service import flat, serving
@@ -333,6 +333,25 @@ async def test_a_client_of_the_users_own(
         openai.replies = [HttpError(401, "sk-own is wrong")]
         problem = await service.run("own", "hi", status=502)
         assert "sk-own" not in str(problem)
+
+
+@pytest.mark.parametrize("where", ["module", "build"])
+async def test_a_client_of_the_users_own_is_closed(
+    where: str, folder: Folder, openai: OpenAIWire, with_openai: dict[str, Any]
+) -> None:
+    """At the service's end, and not before: runs may share it."""
+    made = 'OpenAIChatCompletionClient(model="gpt-4o-mini", api_key="sk-own", base_url=$url)'
+    source = OWN_CLIENT.replace("$kind(model", "OpenAIChatCompletionClient(model").replace("$options", "")
+    if where == "build":
+        source = source.replace("(CLIENT)", f"({made})")
+    folder.add("own.py", source, url=f"{openai.url}/v1")
+    connections = openai._server.server_state.connections
+    async with serving(**with_openai) as service:
+        for _ in range(2):
+            assert (await service.run("own", "hi"))["status"] == "completed"
+        if where == "module":
+            assert len(connections) == 1
+    await until(lambda: not connections)
 
 
 async def test_a_user_who_wants_no_usage(folder: Folder, openai: OpenAIWire, with_openai: dict[str, Any]) -> None:

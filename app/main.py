@@ -87,7 +87,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with anyio.create_task_group() as group:
             parts.runner.attach(group)
             group.start_soon(parts.runner.serve)
-            group.start_soon(parts.registry.models.warm)
+            group.start_soon(parts.registry.warm)
             group.start_soon(parts.telemetry.metrics.watch_loop)
             gc.collect()
             gc.freeze()

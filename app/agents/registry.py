@@ -24,6 +24,7 @@ from app.agents.observed import ObservedClient
 from app.agents.providers.replay import ReplayClient
 from app.agents.reasons import reason
 from app.agents.spec import CLOSE_TIMEOUT_S, AgentContext, AgentSpec
+from app.agents.warming import read_ahead
 from app.errors import AgentInvalid, AppError, ModelUnavailable, NotFound
 from app.settings import Settings
 
@@ -34,6 +35,10 @@ BUILD_TIMEOUT_S = 30
 
 _GENAI = {"azure": "azure.ai.openai", "gemini": "gcp.gemini"}
 """`gen_ai.provider.name`, where it is not MODEL's."""
+
+
+WARM_TIMEOUT_S = 60
+"""For the embedded model to read one agent's instructions."""
 
 
 class Registry:
@@ -59,6 +64,23 @@ class Registry:
         async with anyio.create_task_group() as group:
             for name, source in found.items():
                 group.start_soon(self._try_out, name, source)
+
+    async def warm(self) -> None:
+        """Start the embedded model, if it is the default, and have it read what its agents' prompts begin with."""
+        await self.models.warm()
+        if self.models.default is None or self.models.default.provider != "local":
+            return
+        for card in list(self.cards.values()):
+            if card.model == str(self.models.default):
+                (failure,) = await asyncio.gather(self._read_ahead(card.name), return_exceptions=True)
+                if isinstance(failure, Exception):
+                    logger.warning("Agent %r could not be warmed up", card.name, exc_info=failure)
+
+    async def _read_ahead(self, name: str) -> None:
+        async with asyncio.timeout(WARM_TIMEOUT_S), AsyncExitStack() as stack:
+            agent = await self._specs[name].make(AgentContext(self.models.client, stack))
+            await adopt(name, agent, stack, spans=False)
+            await read_ahead(agent)
 
     async def close(self) -> None:
         async with AsyncExitStack() as stack:

@@ -107,15 +107,21 @@ class _Deadlines(requests.Session):
 
 
 def _through_our_logging() -> None:
-    """The SDK gives each of its loggers, whenever it makes one, a handler that prints JSON on stdout."""
+    """The SDK gives each of its loggers, whenever it makes one, a handler that prints JSON on stdout.
+
+    It says nothing at all through a logger without a handler: hence one that does nothing.
+    """
     from honeyhive.utils.logger import HoneyHiveLogger  # noqa: PLC0415 imported by those who use it
 
     def plain(self: Any, name: str, **_: Any) -> None:
-        self.logger = logging.getLogger(name)
-        self.verbose = None
+        self.logger, self.verbose = logging.getLogger(name), None
+        _let_through(self.logger)
 
     HoneyHiveLogger.__init__ = plain  # type: ignore[method-assign]
     for name in [name for name in logging.root.manager.loggerDict if name.startswith("honeyhive")]:
-        logger = logging.getLogger(name)
-        logger.handlers.clear()
-        logger.propagate = True
+        _let_through(logging.getLogger(name))
+
+
+def _let_through(logger: logging.Logger) -> None:
+    logger.handlers[:] = [logging.NullHandler()]
+    logger.propagate = True

@@ -28,6 +28,8 @@ from app.telemetry.identity import identity_of
 
 OWN = ("app", "agents", "uvicorn")
 """Loggers whose lines LOG_LEVEL decides about; `agents` is for the code in AGENTS_DIR."""
+QUOTED = ("app", "agents")
+"""Those whose exceptions are quoted, outside of requests: the server and the event loop tell of those that got out."""
 TRUSTED = ("app", "agents", "uvicorn", "opentelemetry", "honeyhive")
 """Those whose words are known to hold no content."""
 MASK = "***"
@@ -69,7 +71,7 @@ class Lines(logging.Formatter):
             "logger": record.name,
         }
         inside = _context()
-        quoting = not inside and _among(record.name, OWN)
+        quoting = not inside and _among(record.name, QUOTED)
         told["message"] = _message(record, inside=bool(inside))
         beside = inside | getattr(record, "fields", {})
         beside = {name: value for name, value in beside.items() if value is not None}

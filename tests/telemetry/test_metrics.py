@@ -2,7 +2,8 @@
 
 import time
 from collections.abc import Mapping, Sequence
-from threading import Event
+from contextlib import suppress
+from threading import Barrier, BrokenBarrierError, Event, Thread
 from typing import Any
 
 import anyio
@@ -16,6 +17,7 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
 )
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
+from prometheus_client import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
 from app.settings import Settings
@@ -223,21 +225,33 @@ async def test_names_from_outside_cannot_grow_it(service: Service) -> None:
     assert found.sum("gen_ai_execute_tool_duration_seconds_count", gen_ai_tool_name=hostile[0]) == 1
 
 
-async def test_scrapes_at_once_are_each_whole(openai: OpenAIWire, service: Service) -> None:
-    """Two Prometheus servers, or one that is impatient, do not mix each other's answers."""
-    openai.replies = scripted
-    await service.run("weather", "hi")
-    found: list[Scrape] = []
+class Rendezvous:
+    """A collector that finds out whether two scrapes are made at once."""
 
-    async def one() -> None:
-        found.append(await scrape(service))
+    def __init__(self) -> None:
+        self.both, self.met = Barrier(2, timeout=0.3), False
 
-    async with anyio.create_task_group() as group:
-        for _ in range(8):
-            group.start_soon(one)
-    names = [{sample.name for sample in each.samples} for each in found]
-    assert len(names) == 8
-    assert all(each == names[0] for each in names)
+    def collect(self) -> list[Metric]:
+        with suppress(BrokenBarrierError):
+            self.both.wait()
+            self.met = True
+        return []
+
+
+def test_scrapes_are_made_one_after_the_other() -> None:
+    """Two at once would find each other's readings in the exporter's queue: one twice the series, the other none."""
+    metrics = Metrics()
+    metrics.start(Settings(_env_file=None))
+    metrics._registry.register(rendezvous := Rendezvous())
+    found: list[bytes] = []
+    threads = [Thread(target=lambda: found.append(metrics.prometheus())) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    metrics.shutdown()
+    assert not rendezvous.met
+    assert [Scrape(text.decode()).sum("waggle_viewers") for text in found] == [0, 0]
 
 
 async def test_each_service_counts_its_own(openai: OpenAIWire, with_openai: dict[str, Any]) -> None:

@@ -29,6 +29,14 @@ def no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name.upper(), raising=False)
 
 
+@pytest.fixture(autouse=True)
+def no_context_lost(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
+    """OpenTelemetry only logs that a context was left in another task than it was entered in: no test may cause it."""
+    yield
+    said = [record.getMessage() for phase in ("setup", "call", "teardown") for record in caplog.get_records(phase)]
+    assert "Failed to detach context" not in said
+
+
 @pytest.fixture
 def collector() -> Iterator[Collector]:
     """An OTLP collector of this test's own."""

@@ -4,27 +4,55 @@ Tools are wrapped on the instance: a span's words are told inside of it. A memor
 """
 
 import functools
+import json
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from contextlib import AbstractContextManager
 from typing import Any
 
 import orjson
-from autogen_core import CancellationToken
+from autogen_agentchat.agents import AssistantAgent
+from autogen_core import CancellationToken, FunctionCall
 from autogen_core.memory import Memory, MemoryContent, MemoryQueryResult, UpdateContextResult
 from autogen_core.model_context import ChatCompletionContext
+from autogen_core.models import FunctionExecutionResult
 from autogen_core.tools import BaseTool
-from pydantic import BaseModel
 
-from app.telemetry.steps import calling_tool, current_span, step, tool_arguments, tool_result
+from app.agents.orchestration import wrap
+from app.telemetry.llm import fail
+from app.telemetry.steps import calling_tool, current_span, step, tool_result
 
 
 def observe_tool(tool: BaseTool[Any, Any]) -> None:
     """Its spans tell what it was called with and what it gave; a tool that is shared by runs is wrapped once."""
+    wrap(AssistantAgent, "_execute_tool_call", _executed)
     if "run_json" in vars(tool):
         return
     instance: Any = tool
     instance.run_json, instance.run = _called(tool.run_json), _ran(tool)
     if hasattr(tool, "run_stream"):
         instance.run_stream = _streamed(tool)
+
+
+def _executed(execute: Callable[..., Any]) -> Callable[..., Any]:
+    """What an agent refuses itself has a span too: arguments that are no JSON, a tool that there is not."""
+
+    async def executed(*, tool_call: FunctionCall, **options: Any) -> Any:
+        with calling_tool(tool_call.arguments) as call:
+            given = await execute(tool_call=tool_call, **options)
+            result: FunctionExecutionResult = given[1]
+            error = _refusal(tool_call.arguments) if result.is_error else None
+            call.ended(tool_call.name, tool_call.id, result.content, error)
+            return given
+
+    return executed
+
+
+def _refusal(arguments: str) -> str:
+    try:
+        json.loads(arguments)
+    except json.JSONDecodeError as error:
+        return type(error).__name__
+    return "tool_error"
 
 
 def _called(run_json: Callable[..., Any]) -> Callable[..., Any]:
@@ -43,7 +71,7 @@ def _ran(tool: Any) -> Callable[..., Any]:
     async def ran(*args: Any, **options: Any) -> Any:
         span = current_span()
         value = await run(*args, **options)
-        tool_result(span, "function", tool.return_value_as_string(value))
+        tool_result(span, tool.return_value_as_string(value))
         return value
 
     return ran
@@ -53,55 +81,58 @@ def _streamed(tool: Any) -> Callable[..., Any]:
     run_stream = tool.run_stream
 
     @functools.wraps(run_stream)
-    async def streamed(args: Any, *others: Any, **options: Any) -> AsyncGenerator[Any, None]:
+    async def streamed(*args: Any, **options: Any) -> AsyncGenerator[Any, None]:
         span = current_span()
-        tool_arguments(_json(args.model_dump(mode="json") if isinstance(args, BaseModel) else args))
         value = None
-        async for value in run_stream(args, *others, **options):
+        async for value in run_stream(*args, **options):
             yield value
-        tool_result(span, "function", tool.return_value_as_string(value))
+        tool_result(span, tool.return_value_as_string(value))
 
     return streamed
 
 
 def observe_mcp(workbench: Any) -> None:
     """The same for the tools of a started MCP workbench, whose results come from its session."""
+    wrap(AssistantAgent, "_execute_tool_call", _executed)
     actor = workbench._actor  # noqa: SLF001 AutoGen is pinned
-    if "call_tool" in vars(workbench):
+    if "call" in vars(actor):
         return
-    call_tool, call = workbench.call_tool, actor.call
-
-    @functools.wraps(call_tool)
-    async def called(name: str, arguments: Mapping[str, Any] | None = None, *others: Any, **options: Any) -> Any:
-        with calling_tool(_json(arguments or {})):
-            return await call_tool(name, arguments, *others, **options)
+    call = actor.call
 
     @functools.wraps(call)
     async def answered(type_: str, args: Any) -> Any:
         pending = await call(type_, args)
         return _told(pending, current_span()) if type_ == "call_tool" else pending
 
-    workbench.call_tool, actor.call = called, answered
+    actor.call = answered
 
 
 async def _told(pending: Awaitable[Any], span: Any) -> Any:
-    result = await pending
+    span.set_attribute("gen_ai.tool.type", "extension")
+    try:
+        result = await pending
+    except BaseException as error:  # AutoGen tells the model of it, and nobody else
+        fail(span, error)
+        raise
     said = "\n".join(getattr(part, "text", f"[{part.type}]") for part in result.content)
-    tool_result(span, "extension", said, is_error=bool(result.isError))
+    tool_result(span, said, "tool_error" if result.isError else None)
     return result
 
 
 class ObservedMemory(Memory):
-    """Acts as `inner`; each query and each addition is a span."""
+    """Acts as `inner`; each query and each addition is a span, also where a tool makes it, which has `inner` itself."""
 
     component_type = "memory"
 
     def __init__(self, inner: Memory) -> None:
         self.inner = inner
         self._name = str(getattr(inner, "name", None) or type(inner).__name__)
+        if "query" not in vars(inner):  # one that is shared by runs is wrapped once
+            instance: Any = inner
+            instance.query, instance.add = _queried(self._name, inner.query), _added(self._name, inner.add)
 
     async def update_context(self, model_context: ChatCompletionContext) -> UpdateContextResult:
-        with self._step("search_memory") as span:
+        with _memory_step("search_memory", self._name) as span:
             result = await self.inner.update_context(model_context)
             span.set_attributes(_found(result.memories.results))
             return result
@@ -109,16 +140,10 @@ class ObservedMemory(Memory):
     async def query(
         self, query: str | MemoryContent, cancellation_token: CancellationToken | None = None, **kwargs: Any
     ) -> MemoryQueryResult:
-        with self._step("search_memory") as span:
-            span.set_attribute("gen_ai.memory.query.text", query if isinstance(query, str) else str(query.content))
-            result = await self.inner.query(query, cancellation_token, **kwargs)
-            span.set_attributes(_found(result.results))
-            return result
+        return await self.inner.query(query, cancellation_token, **kwargs)
 
     async def add(self, content: MemoryContent, cancellation_token: CancellationToken | None = None) -> None:
-        with self._step("create_memory") as span:
-            span.set_attributes(_found([content]))
-            await self.inner.add(content, cancellation_token)
+        await self.inner.add(content, cancellation_token)
 
     async def clear(self) -> None:
         await self.inner.clear()
@@ -129,8 +154,36 @@ class ObservedMemory(Memory):
     def __getattr__(self, name: str) -> Any:
         return getattr(self.inner, name)
 
-    def _step(self, operation: str) -> Any:
-        return step(f"{operation} {self._name}", {"gen_ai.operation.name": operation, "waggle.memory": self._name})
+
+def _queried(name: str, query: Callable[..., Awaitable[MemoryQueryResult]]) -> Callable[..., Any]:
+    @functools.wraps(query)
+    async def queried(text: str | MemoryContent, *others: Any, **options: Any) -> MemoryQueryResult:
+        asked = {"gen_ai.memory.query.text": text if isinstance(text, str) else str(text.content)}
+        outer = current_span()
+        if getattr(outer, "name", None) == f"search_memory {name}":  # a memory's own, to update a context
+            outer.set_attributes(asked)
+            return await query(text, *others, **options)
+        with _memory_step("search_memory", name) as span:
+            span.set_attributes(asked)
+            result = await query(text, *others, **options)
+            span.set_attributes(_found(result.results))
+            return result
+
+    return queried
+
+
+def _added(name: str, add: Callable[..., Awaitable[None]]) -> Callable[..., Any]:
+    @functools.wraps(add)
+    async def added(content: MemoryContent, *others: Any, **options: Any) -> None:
+        with _memory_step("create_memory", name) as span:
+            span.set_attributes(_found([content]))
+            await add(content, *others, **options)
+
+    return added
+
+
+def _memory_step(operation: str, name: str) -> AbstractContextManager[Any]:
+    return step(f"{operation} {name}", {"gen_ai.operation.name": operation, "waggle.memory": name})
 
 
 def _found(records: list[MemoryContent]) -> dict[str, Any]:

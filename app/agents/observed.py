@@ -21,7 +21,7 @@ from pydantic import BaseModel
 
 from app.agents.ledger import LEDGER, price
 from app.agents.provider_errors import classify
-from app.agents.shown import answer, shown
+from app.agents.shown import answered, shown
 from app.agents.thinking import Tags, mark_thoughts
 from app.telemetry.llm import ChatRequest, ChatResult, LlmSpan
 
@@ -144,15 +144,7 @@ class ObservedClient(ChatCompletionClient):
         cost = price(self.provider, self.model, result.usage)
         if (ledger := LEDGER.get()) is not None:
             ledger.add(result.usage, cost)
-        call.end(
-            ChatResult(
-                message=answer(result),
-                finish_reason=result.finish_reason,
-                input_tokens=result.usage.prompt_tokens,
-                output_tokens=result.usage.completion_tokens,
-                cost_usd=cost,
-            )
-        )
+        call.end(answered(result, cost))
 
     def _failed(self, call: "LlmSpan | _NoSpan", error: BaseException) -> None:
         if (ledger := LEDGER.get()) is not None and (failure := classify(error)) is not None:

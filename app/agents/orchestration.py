@@ -6,15 +6,17 @@ makes out of reach, so the managers' classes are wrapped, once a process (AutoGe
 
 import functools
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
+from contextlib import nullcontext
 from typing import Any
 
 from autogen_agentchat.base import TaskResult, Team
 from autogen_agentchat.messages import HandoffMessage
 from autogen_agentchat.teams._group_chat._base_group_chat_manager import BaseGroupChatManager
+from autogen_agentchat.teams._group_chat._events import GroupChatRequestPublish
 from autogen_agentchat.teams._group_chat._magentic_one._magentic_one_orchestrator import MagenticOneOrchestrator
 
 from app.agents.ledger import LEDGER
-from app.telemetry.steps import TeamSpan, step
+from app.telemetry.steps import Choice, TeamSpan, current_choice, current_team, tool_call_of
 
 _MARK = "_waggle_observed"
 
@@ -23,14 +25,18 @@ def observe_team(team: Team, name: str, participants: list[str]) -> None:
     """From now on each of its runs is a span, in which its agents' are."""
     for manager in _below(BaseGroupChatManager):
         if "select_speaker" in vars(manager):
-            _wrap(manager, "select_speaker", _selecting)
-    _wrap(BaseGroupChatManager, "_signal_termination", _terminating)
-    _wrap(MagenticOneOrchestrator, "_orchestrate_step", _orchestrating)
-    _wrap(team, "run_stream", functools.partial(_running, name, type(team).__name__, participants))
+            wrap(manager, "select_speaker", _selecting)
+    wrap(BaseGroupChatManager, "_signal_termination", _terminating)
+    wrap(MagenticOneOrchestrator, "_orchestrate_step", _orchestrating)
+    wrap(MagenticOneOrchestrator, "publish_message", _publishing)
+    for after in ("_prepare_final_answer", "_update_task_ledger", "_reenter_outer_loop"):
+        wrap(MagenticOneOrchestrator, after, _past_choice)
+    wrap(team, "run_stream", functools.partial(_running, name, type(team).__name__, participants))
 
 
 def _running(name: str, kind: str, participants: list[str], run_stream: Callable[..., Any]) -> Callable[..., Any]:
     async def running(*args: Any, **options: Any) -> AsyncGenerator[Any, None]:
+        outermost = current_team() is None and tool_call_of(None) is None  # else its end is not the run's
         span = TeamSpan(name, kind, participants)
         stop_reason: str | None = None
         stream = run_stream(*args, **options)
@@ -40,7 +46,7 @@ def _running(name: str, kind: str, participants: list[str], run_stream: Callable
                     item = await anext(stream, None)
                 if item is None:
                     break
-                if isinstance(item, HandoffMessage):
+                if isinstance(item, HandoffMessage) and item.source in participants:  # not one of an inner team's
                     span.handoff(item.source, item.target)
                 elif isinstance(item, TaskResult):
                     stop_reason = item.stop_reason
@@ -49,6 +55,8 @@ def _running(name: str, kind: str, participants: list[str], run_stream: Callable
             await stream.aclose()
             span.fail(error)
             raise
+        if outermost and (ledger := LEDGER.get()) is not None:
+            ledger.termination = span.termination
         span.end(stop_reason)
 
     return running
@@ -56,40 +64,50 @@ def _running(name: str, kind: str, participants: list[str], run_stream: Callable
 
 def _selecting(select_speaker: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
     async def selecting(manager: Any, thread: Any) -> Any:
-        with step("select_speaker", _candidates(manager)) as span:
+        choice = Choice(_candidates(manager))
+        with choice.going_on():
             selected = await select_speaker(manager, thread)
-            span.set_attribute("waggle.speaker.selected", [selected] if isinstance(selected, str) else list(selected))
+            choice.made([selected] if isinstance(selected, str) else selected)
             return selected
 
     return selecting
 
 
 def _orchestrating(orchestrate: Callable[..., Awaitable[None]]) -> Callable[..., Awaitable[None]]:
-    """MagenticOne's orchestrator chooses in the middle of a step, and tells the one it chose."""
+    """MagenticOne's orchestrator chooses in the middle of a step: asks its ledger, and tells the one it chose."""
 
     async def orchestrating(manager: Any, cancellation_token: Any) -> None:
-        with step("select_speaker", _candidates(manager)) as span:
-            names = {topic: name for name, topic in manager._participant_name_to_topic_type.items()}  # noqa: SLF001
-            publish = manager.publish_message
-
-            async def publishing(message: Any, topic_id: Any, **options: Any) -> None:
-                if topic_id.type in names:
-                    span.set_attribute("waggle.speaker.selected", [names[topic_id.type]])
-                await publish(message, topic_id, **options)
-
-            manager.publish_message = publishing
-            try:
-                await orchestrate(manager, cancellation_token)
-            finally:
-                del manager.publish_message
+        with Choice(_candidates(manager)).going_on():
+            await orchestrate(manager, cancellation_token)
 
     return orchestrating
 
 
+def _publishing(publish: Callable[..., Awaitable[None]]) -> Callable[..., Awaitable[None]]:
+    async def publishing(manager: Any, message: Any, topic_id: Any, **options: Any) -> None:
+        if isinstance(message, GroupChatRequestPublish) and (choice := current_choice()) is not None:
+            topics = manager._participant_name_to_topic_type  # noqa: SLF001
+            choice.made([name for name, topic in topics.items() if topic == topic_id.type])
+        await publish(manager, message, topic_id, **options)
+
+    return publishing
+
+
+def _past_choice(method: Callable[..., Awaitable[None]]) -> Callable[..., Awaitable[None]]:
+    """Instead of choosing, it ends the conversation, or plans anew and begins another step."""
+
+    async def past_choice(*args: Any, **options: Any) -> None:
+        choice = current_choice()
+        with choice.over() if choice is not None else nullcontext():
+            await method(*args, **options)
+
+    return past_choice
+
+
 def _terminating(signal: Callable[..., Awaitable[None]]) -> Callable[..., Awaitable[None]]:
     async def terminating(manager: Any, message: Any) -> None:
-        if (ledger := LEDGER.get()) is not None:
-            ledger.termination = message.source
+        if (team := current_team()) is not None:
+            team.termination = message.source
         await signal(manager, message)
 
     return terminating
@@ -105,7 +123,7 @@ def _below(kind: type[Any]) -> Iterator[type[Any]]:
         yield from _below(below)
 
 
-def _wrap(owner: Any, name: str, wrapper: Callable[[Any], Any]) -> None:
+def wrap(owner: Any, name: str, wrapper: Callable[[Any], Any]) -> None:
     """Replace a method, of a class or of one instance, by the wrapped one; once."""
     method = getattr(owner, name)
     if not getattr(method, _MARK, False):

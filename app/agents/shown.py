@@ -1,6 +1,7 @@
 """Messages between agents and models, as spans show them."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, cast
 
 from autogen_core import FunctionCall
@@ -13,10 +14,27 @@ from autogen_core.models import (
     UserMessage,
 )
 
-from app.telemetry.llm import ChatMessage, ToolUse
+from app.agents.providers.shared import Answer
+from app.telemetry.llm import ChatMessage, ChatResult, ToolUse
 
 
-def answer(result: CreateResult) -> ChatMessage:
+def answered(result: CreateResult, cost_usd: float | None) -> ChatResult:
+    """What a model answered; one of our clients tells more of it than AutoGen's."""
+    known = ChatResult(
+        message=_answer(result),
+        finish_reason=result.finish_reason,
+        input_tokens=result.usage.prompt_tokens,
+        output_tokens=result.usage.completion_tokens,
+        cost_usd=cost_usd,
+    )
+    if not isinstance(result, Answer):
+        return known
+    return replace(
+        known, model=result.model, cached_tokens=result.cached_tokens, reasoning_tokens=result.reasoning_tokens
+    )
+
+
+def _answer(result: CreateResult) -> ChatMessage:
     if isinstance(result.content, str):
         return ChatMessage("assistant", result.content, thought=result.thought)
     return ChatMessage("assistant", thought=result.thought, tool_calls=_uses(result.content))

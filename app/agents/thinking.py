@@ -33,7 +33,10 @@ def mark_thoughts(client: ChatCompletionClient) -> None:
 
 
 class _Marked:
-    """The SDK's stream of events."""
+    """The SDK's stream of events. Its first one tells the model, and what was taken from the cache."""
+
+    model: str | None = None
+    usage: Any = None
 
     def __init__(self, events: Any) -> None:
         self._events = events
@@ -43,8 +46,11 @@ class _Marked:
 
     async def __anext__(self) -> Any:
         event = await anext(self._events)
-        if event.type == "content_block_delta" and event.delta.type == "thinking_delta":
-            event.delta.thinking = _ThoughtPiece(event.delta.thinking)
+        if event.type == "content_block_delta":
+            if event.delta.type == "thinking_delta":
+                event.delta.thinking = _ThoughtPiece(event.delta.thinking)
+        elif event.type == "message_start":
+            self.model, self.usage = event.message.model, event.message.usage
         return event
 
     async def close(self) -> None:

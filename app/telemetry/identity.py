@@ -16,7 +16,7 @@ from opentelemetry import trace
 from opentelemetry.context import Context
 from opentelemetry.sdk.trace import Span, SpanProcessor
 
-from app.telemetry.steps import arguments_of, tool_attributes
+from app.telemetry.steps import tool_call_of
 
 _KEY = otel_context.create_key("waggle.identity")
 
@@ -87,8 +87,8 @@ class IdentityProcessor(SpanProcessor):
         if identity is None:
             return
         span.set_attributes(identity.attributes)
-        if (arguments := arguments_of(parent_context)) is not None and span.name.startswith("execute_tool "):
-            span.set_attributes(tool_attributes(arguments))
+        if span.name.startswith("execute_tool ") and (call := tool_call_of(parent_context)) is not None:
+            call.span_starts(span)
         kinds = _KINDS.get(str((span.attributes or {}).get("gen_ai.operation.name")))
         if kinds:
             span.set_attribute("openinference.span.kind", kinds[0])

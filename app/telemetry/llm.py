@@ -66,6 +66,12 @@ class ChatResult:
     input_tokens: int
     output_tokens: int
     cost_usd: float | None
+    model: str | None = None
+    """The one that answered, as it names itself."""
+    cached_tokens: int | None = None
+    """Of the input's."""
+    reasoning_tokens: int | None = None
+    """Of the output's."""
 
 
 class LlmSpan:
@@ -171,8 +177,14 @@ def _result_attributes(result: ChatResult) -> Attributes:
         "output.value": result.message.content or _json(output["parts"]),
         "output.mime_type": "text/plain" if result.message.content else "application/json",
     }
-    if result.cost_usd is not None:
-        attributes["llm.cost.total"] = result.cost_usd
+    for name, value in (
+        ("llm.cost.total", result.cost_usd),
+        ("gen_ai.response.model", result.model),
+        ("gen_ai.usage.cache_read.input_tokens", result.cached_tokens),
+        ("gen_ai.usage.reasoning.output_tokens", result.reasoning_tokens),
+    ):
+        if value is not None:
+            attributes[name] = value
     _openinference(attributes, "llm.output_messages.0.message", result.message)
     return attributes
 

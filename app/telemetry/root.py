@@ -53,6 +53,6 @@ class RootSpan:
                 attributes |= {f"waggle.run.{name}": value, f"honeyhive_metrics.{name}": value}
         if run.status is not RunStatus.COMPLETED:
             kind = run.status.value if run.error is None else str(run.error["type"]).rpartition(":")[2]
-            attributes["error.type"] = kind
+            attributes |= {"error.type": kind, "waggle.run.error": kind}
             self._span.set_status(Status(StatusCode.ERROR, kind))
         self._span.set_attributes(attributes)

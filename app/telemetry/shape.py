@@ -87,6 +87,8 @@ def _translate(attributes: dict[str, Any]) -> None:
             attributes[genai] = attributes[openinference]
     for name in _DROPPED:
         attributes.pop(name, None)
+    if "waggle.run.error" in attributes:  # why the run failed; HTTP's instrumentation has only the status by then
+        attributes["error.type"] = attributes["waggle.run.error"]
 
 
 def _asked_model(attributes: Mapping[str, Any]) -> str | None:

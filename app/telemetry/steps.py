@@ -1,5 +1,6 @@
 """The spans of what AutoGen leaves out: a team's run, the choice of a speaker, memory, saved state; a tool's words."""
 
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
@@ -11,17 +12,17 @@ from opentelemetry.trace import Span, Status, StatusCode
 
 from app.telemetry.llm import TRACER, fail
 
-_ARGUMENTS = otel_context.create_key("waggle.tool_arguments")
+_CALL = otel_context.create_key("waggle.tool_call")
+_CHOICE = otel_context.create_key("waggle.choice")
+_TEAM = otel_context.create_key("waggle.team")
+_CHAIN = {"openinference.span.kind": "CHAIN", "honeyhive_event_type": "chain"}
 
 
 @contextmanager
 def step(name: str, attributes: Mapping[str, Any]) -> Iterator[Span]:
     """A span around what one coroutine does, from entering to leaving."""
     with trace.get_tracer(TRACER).start_as_current_span(
-        name,
-        attributes={"openinference.span.kind": "CHAIN", "honeyhive_event_type": "chain", **attributes},
-        record_exception=False,
-        set_status_on_exception=False,
+        name, attributes={**_CHAIN, **attributes}, record_exception=False, set_status_on_exception=False
     ) as span:
         try:
             yield span
@@ -35,10 +36,55 @@ def span(name: str, **attributes: str | float | bool) -> AbstractContextManager[
     return step(name, attributes)
 
 
+class Choice:
+    """The choice of a speaker. What its manager does once it is made is beside its span, not in it."""
+
+    def __init__(self, attributes: Mapping[str, Any]) -> None:
+        self._outside = otel_context.get_current()
+        self._span = trace.get_tracer(TRACER).start_span("select_speaker", attributes={**_CHAIN, **attributes})
+
+    @contextmanager
+    def going_on(self) -> Iterator[None]:
+        inside = trace.set_span_in_context(self._span, otel_context.set_value(_CHOICE, self))
+        token = otel_context.attach(inside)
+        try:
+            yield
+        except BaseException as error:
+            if self._span.is_recording():
+                fail(self._span, error)
+            raise
+        finally:
+            otel_context.detach(token)
+            if self._span.is_recording():
+                self._span.end()
+
+    def made(self, names: Sequence[str]) -> None:
+        self._span.set_attribute("waggle.speaker.selected", list(names))
+
+    @contextmanager
+    def over(self) -> Iterator[None]:
+        """Nobody was chosen, or somebody was: the span ends, and what follows is where the choice began."""
+        if self._span.is_recording():
+            self._span.end()
+        token = otel_context.attach(self._outside)
+        try:
+            yield
+        finally:
+            otel_context.detach(token)
+
+
+def current_choice() -> Choice | None:
+    """The one that is going on."""
+    found = otel_context.get_value(_CHOICE)
+    return found if isinstance(found, Choice) else None
+
+
 class TeamSpan:
     """A team's run. Its generator enters `current` around each step: no context is kept over a `yield`."""
 
     def __init__(self, name: str, kind: str, participants: Sequence[str]) -> None:
+        self.termination: str | None = None
+        """The condition that ended it."""
         self._span = trace.get_tracer(TRACER).start_span(
             f"invoke_workflow {name}",
             attributes={
@@ -52,7 +98,7 @@ class TeamSpan:
 
     @contextmanager
     def current(self) -> Iterator[None]:
-        token = otel_context.attach(trace.set_span_in_context(self._span))
+        token = otel_context.attach(trace.set_span_in_context(self._span, otel_context.set_value(_TEAM, self)))
         try:
             yield
         finally:
@@ -65,6 +111,8 @@ class TeamSpan:
     def end(self, stop_reason: str | None) -> None:
         if stop_reason is not None:
             self._span.set_attribute("waggle.team.stop_reason", stop_reason)
+        if self.termination is not None:
+            self._span.set_attribute("waggle.team.termination", self.termination)
         self._span.end()
 
     def fail(self, error: BaseException) -> None:
@@ -72,20 +120,50 @@ class TeamSpan:
         self._span.end()
 
 
+def current_team() -> TeamSpan | None:
+    """The innermost one."""
+    found = otel_context.get_value(_TEAM)
+    return found if isinstance(found, TeamSpan) else None
+
+
+class ToolCall:
+    """A call of a tool, whose span starts inside of it, by whoever runs the tool; else it is made afterwards."""
+
+    def __init__(self, arguments: str) -> None:
+        self.arguments = arguments
+        self._began = time.time_ns()
+        self.has_span = False
+
+    def span_starts(self, span: Span) -> None:
+        if not self.has_span:
+            self.has_span = True
+            span.set_attributes({"gen_ai.tool.type": "function", **tool_attributes(self.arguments)})
+
+    def ended(self, name: str, call_id: str, result: str, error: str | None) -> None:
+        if self.has_span:
+            return
+        called = {"gen_ai.operation.name": "execute_tool", "gen_ai.tool.name": name, "gen_ai.tool.call.id": call_id}
+        span = trace.get_tracer(TRACER).start_span(f"execute_tool {name}", attributes=called, start_time=self._began)
+        tool_result(span, result, error)
+        span.end()
+
+
 @contextmanager
-def calling_tool(arguments: str) -> Iterator[None]:
+def calling_tool(arguments: str) -> Iterator[ToolCall]:
     """The tool's span, which starts inside, is told the arguments (JSON)."""
-    token = otel_context.attach(otel_context.set_value(_ARGUMENTS, arguments))
+    outer = tool_call_of(None)
+    call = ToolCall(arguments) if outer is None or outer.has_span else outer  # else it is that call, further inside
+    token = otel_context.attach(otel_context.set_value(_CALL, call))
     try:
-        yield
+        yield call
     finally:
         otel_context.detach(token)
 
 
-def arguments_of(context: Context | None) -> str | None:
-    """What `calling_tool` was told."""
-    found = otel_context.get_value(_ARGUMENTS, context)
-    return found if isinstance(found, str) else None
+def tool_call_of(context: Context | None) -> ToolCall | None:
+    """The innermost call."""
+    found = otel_context.get_value(_CALL, context)
+    return found if isinstance(found, ToolCall) else None
 
 
 def tool_attributes(arguments: str) -> dict[str, str]:
@@ -107,9 +185,9 @@ def tool_arguments(arguments: str) -> None:
     trace.get_current_span().set_attributes(tool_attributes(arguments))
 
 
-def tool_result(span: Span, kind: str, result: str, *, is_error: bool = False) -> None:
-    """Tell a tool's span what came of it; `kind` is the conventions' `function` or `extension`."""
-    span.set_attributes({"gen_ai.tool.type": kind, "gen_ai.tool.call.result": result, "output.value": result})
-    if is_error:
-        span.set_attribute("error.type", "tool_error")
-        span.set_status(Status(StatusCode.ERROR, "tool_error"))
+def tool_result(span: Span, result: str, error: str | None = None) -> None:
+    """Tell a tool's span what came of it; `error` is the type of a failure that is no exception."""
+    span.set_attributes({"gen_ai.tool.call.result": result, "output.value": result})
+    if error is not None:
+        span.set_attribute("error.type", error)
+        span.set_status(Status(StatusCode.ERROR, error))

@@ -39,6 +39,18 @@ IMAGE_TOKENS = 765
 GARBLED = (ValueError, LookupError, AttributeError, TypeError)
 """What the SDKs and AutoGen raise, once they have begun to call, when an answer is not what they expect."""
 
+
+class Answer(CreateResult):
+    """AutoGen's result, with what it leaves out of the provider's answer; None is what that did not tell."""
+
+    model: str | None = None
+    """The one that answered, which an alias or a deployment does not name."""
+    cached_tokens: int | None = None
+    """Of the prompt's."""
+    reasoning_tokens: int | None = None
+    """Of the answer's."""
+
+
 T = TypeVar("T")
 Pieces = AsyncGenerator[str | CreateResult, None]
 
@@ -52,7 +64,7 @@ class SharedClient(ChatCompletionClient, ABC):
         begin = partial(create, *args, cancellation_token=call, **options)
         async with _apart(call.make(begin), token) as task:
             await asyncio.wait([task])
-            return self.mended(task.result(), "")
+            return _told(self.mended(task.result(), ""), call.answer)
 
     async def create_stream(self, *args: Any, **options: Any) -> Pieces:
         create_stream = super().create_stream  # type: ignore[safe-super]  # the next class is AutoGen's
@@ -71,7 +83,7 @@ class SharedClient(ChatCompletionClient, ABC):
                     said.append(piece)
                     yield piece
                 else:
-                    yield self.mended(piece, "".join(said))
+                    yield _told(self.mended(piece, "".join(said)), call.answer)
             await asyncio.wait([task])
             task.result()
 
@@ -101,16 +113,26 @@ class SharedClient(ChatCompletionClient, ABC):
 class _Call(CancellationToken):
     """One call, as the token that AutoGen is given for it.
 
-    AutoGen links every future to its token. The first is the request; the others are forgotten.
+    AutoGen links every future to its token. The first is the request, the last one finds a stream's end.
     """
 
     def __init__(self) -> None:
         super().__init__()
         self._request: asyncio.Future[Any] | None = None
+        self._chunk: asyncio.Future[Any] | None = None
+        self._end: asyncio.Future[Any] | None = None
 
     def link_future(self, future: asyncio.Future[Any]) -> asyncio.Future[Any]:
-        self._request = self._request or future
+        if self._request is None:
+            self._request = future
+        self._chunk, self._end = self._end, future
         return future
+
+    @property
+    def answer(self) -> Any:
+        """The provider's own: whole, or a stream's last chunk, which tells what was used."""
+        told = self._chunk or self._request
+        return told.result() if told is not None and told.done() and not told.exception() else None
 
     async def make(self, begin: Callable[[], Awaitable[T]]) -> T:
         """Let AutoGen make it; raises UnreadableAnswerError where that makes no sense of the answer."""
@@ -151,6 +173,24 @@ async def _apart(work: Coroutine[Any, Any, T], token: CancellationToken | None) 
             await asyncio.wait([task])
         if task.done() and not task.cancelled():
             task.exception()  # seen: whoever left did not want to know
+
+
+def _told(result: CreateResult, answer: Any) -> CreateResult:
+    """By OpenAI's names, Anthropic's and Ollama's; a chunk of OpenAI's may come in an event of its SDK."""
+    answer = getattr(answer, "chunk", answer)
+    usage = getattr(answer, "usage", None)
+    cached = _count(getattr(usage, "prompt_tokens_details", None), "cached_tokens")
+    return Answer(
+        **dict(result),
+        model=getattr(answer, "model", None),
+        cached_tokens=_count(usage, "cache_read_input_tokens") if cached is None else cached,
+        reasoning_tokens=_count(getattr(usage, "completion_tokens_details", None), "reasoning_tokens"),
+    )
+
+
+def _count(told: Any, name: str) -> int | None:
+    value = getattr(told, name, None)
+    return value if isinstance(value, int) else None
 
 
 def _tokens(content: object) -> int:

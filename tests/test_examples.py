@@ -16,7 +16,7 @@ EXAMPLES = ROOT / "examples" / "agents"
 
 def answers(request: Request) -> Reply:
     """Calls the example's tool, then repeats what it said."""
-    calls = {"add": {"a": 2, "b": 3}, "note": {"hive": "hive 1"}}
+    calls: dict[str, dict[str, Any]] = {"add": {"a": 2, "b": 3}, "note": {"hive": "hive 1"}}
     if request.asked.results:
         return Text(request.asked.results[-1])
     for tool in request.asked.tools:

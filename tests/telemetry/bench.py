@@ -15,7 +15,7 @@ import pytest
 
 from app.settings import Settings
 from tests.servers.otlp import Collector
-from tests.servers.replies import Reply, Request, Text, ToolCall, ToolCalls
+from tests.servers.replies import Drip, Hang, Reply, Request, Text, ToolCall, ToolCalls
 from tests.servers.trees import OpenSpans, Span, orphans, roots, traces, unended
 from tests.servers.wire import Wire
 from tests.service import Service, serving
@@ -61,6 +61,10 @@ class Case:
     """By the team: `source>target`."""
     memory: Mapping[str, Sequence[str]] = field(default_factory=dict)
     """What was found or added, by the name of the span."""
+    within: int | None = None
+    """A model call in the middle, counted from 0."""
+    endless: Reply = field(default_factory=Drip)
+    """An answer that never ends."""
 
     def whole(self, way: Way) -> str:
         return f"POST /agents/{{name}}/{way}\n{indent(dedent(self.tree).strip(), '  ')}"
@@ -142,6 +146,7 @@ CASES = {
           {CHAT}
         save_state structured
         """,
+        endless=Hang(('{"good": true, ', '"why": "So')),  # the SDK parses what comes
     ),
     "agent-as-tool": Case(
         "agent_tool",
@@ -156,6 +161,7 @@ CASES = {
         save_state agent_tool
         """,
         tools=[Tool({"task": "Write."}, "A poem.")],
+        within=1,
     ),
     "team-as-tool": Case(
         "team_tool",
@@ -177,6 +183,7 @@ CASES = {
         tools=[Tool({"task": "Ask."}, "Bob's.")],
         speakers=[["ann"], ["bob"]],
         candidates=["ann", "bob"],
+        within=2,
     ),
     "round-robin": Case(
         "round_robin",
@@ -213,6 +220,7 @@ CASES = {
         speakers=[["bob"], ["cyd"]],
         candidates=["ann", "bob", "cyd"],
         termination="SelectorGroupChatManager",
+        within=2,
     ),
     "swarm": Case(
         "swarm",
@@ -255,6 +263,7 @@ CASES = {
         speakers=[["first"], ["left", "right"], ["last"]],
         candidates=["first", "left", "right", "last"],
         termination="GraphManager",
+        within=0,
     ),
     "magentic": Case(
         "magentic",
@@ -275,6 +284,7 @@ CASES = {
         speakers=[["ann"], []],
         candidates=["ann", "bob"],
         termination="MagenticOneOrchestrator",
+        within=3,
     ),
     "magentic-that-stalls": Case(
         "magentic",
@@ -303,6 +313,7 @@ CASES = {
         speakers=[[], ["bob"], []],
         candidates=["ann", "bob"],
         termination="MagenticOneOrchestrator",
+        within=4,
     ),
     "nested": Case(
         "nested",
@@ -327,6 +338,7 @@ CASES = {
         speakers=[["desk"], ["ann"], ["bob"], ["cyd"]],
         termination="RoundRobinGroupChatManager",
         handoffs={"desk": ["ann>bob"]},
+        within=1,
     ),
     "memory": Case(
         "memory",
@@ -416,15 +428,22 @@ class Bench:
         self._collector = collector
         self._open = open_spans
 
-    async def play(self, agent: str, replies: Sequence[Reply], way: Way, end: End) -> list[Span]:
-        """The spans of a run that ends so, once its root is there and none is open any more."""
+    async def play(
+        self, agent: str, replies: Sequence[Reply], way: Way, end: End, until: str | None = None
+    ) -> list[Span]:
+        """The spans of a run that ends so, once its root is there and none is open any more.
+
+        It is stopped when the last reply streams, or when the span of the name `until` is open.
+        """
         self._collector.clear()
         script = Script(self._wire, replies)
         self._wire.replies = script
         with anyio.fail_after(20):
             async with anyio.create_task_group() as group:
                 group.start_soon(self._ask, agent, way)
-                if end in ("cancelled", "left"):
+                while until is not None and until not in self._open.names:
+                    await anyio.lowlevel.checkpoint()
+                if end in ("cancelled", "left") and until is None:
                     await script.until_the_last_streams()
                 if end == "cancelled":
                     (run_id,) = self._service.parts.runner._live

@@ -1,5 +1,6 @@
 """A run through each provider: the same tree, whoever the model's provider is."""
 
+import json
 import os
 import re
 import shutil
@@ -10,10 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from autogen_core.models import UserMessage
 
+from app.agents.observed import ObservedClient
+from app.agents.providers.shared import Answer
 from tests.agents.providers.cases import CASES as PROVIDERS
 from tests.servers.openai_wire import OpenAIWire
-from tests.servers.replies import Drip, HttpError, Reply
+from tests.servers.replies import Drip, Garbage, HttpError, Reply
 from tests.servers.trees import Span, tree, walk
 from tests.servers.wire import Wire
 from tests.telemetry.bench import (
@@ -157,3 +161,29 @@ def told(spans: Sequence[Span]) -> Told:
         (span.name.split()[0], span.status, sorted(key for key in span.attributes if not VARYING.search(key)))
         for _, span in walk(spans)
     ]
+
+
+async def test_what_anthropic_took_from_its_cache() -> None:
+    """Its streams tell that, and the model, in their first event."""
+    usage = {"input_tokens": 11, "cache_read_input_tokens": 8, "output_tokens": 1}
+    message = {"id": "m", "type": "message", "role": "assistant", "model": "claude", "content": [], "usage": usage}
+    text = {"type": "text", "text": "Hi."}
+    events: list[dict[str, Any]] = [
+        {"type": "message_start", "message": message},
+        {"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}},
+        {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": "Hi."}},
+        {"type": "message_delta", "delta": {"stop_reason": "end_turn"}, "usage": {"output_tokens": 7}},
+        {"type": "message_stop"},
+    ]
+    streamed = "".join(f"event: {event['type']}\ndata: {json.dumps(event)}\n\n" for event in events)
+    at_once = json.dumps(message | {"content": [text], "stop_reason": "end_turn"})
+    case = PROVIDERS["anthropic"]
+    async with case.wire([Garbage(streamed.encode()), Garbage(at_once.encode())]) as wire:
+        models = case.models(wire.url)
+        client = ObservedClient(models.client(), "anthropic", "claude-haiku-4-5", spans=False)
+        asked = [UserMessage(content="Hello", source="user")]
+        *_, last = [piece async for piece in client.create_stream(asked)]
+        for answer in (last, await client.create(asked)):
+            assert isinstance(answer, Answer)
+            assert (answer.content, answer.model, answer.cached_tokens) == ("Hi.", "claude", 8)
+        await models.aclose()

@@ -45,6 +45,7 @@ class Work:
     async def open(self) -> None:
         """Build the agent; raises the AppError that says why it cannot be, or why it is not to be any more."""
         self._task = asyncio.create_task(self._go(), name=f"agent {self._run.record.run_id}")
+        self._task.add_done_callback(_looked_at)
         await _first(self._task, self._opened, self._run.stop_wish)
         if self._opened.done():
             return
@@ -145,6 +146,12 @@ def failed(run: Run, error: AppError) -> Run:
     """The run's record, failed with that error."""
     problem = error.problem(instance=f"/runs/{run.run_id}", run_id=run.run_id, trace_id=run.trace_id)
     return replace(run, status=RunStatus.FAILED, error=problem, finished_at=run.finished_at or datetime.now(UTC))
+
+
+def _looked_at(task: "asyncio.Task[None]") -> None:
+    """What a stopped agent still raises is nobody's: asyncio would log it as forgotten."""
+    if not task.cancelled():
+        task.exception()
 
 
 async def _first(*futures: "asyncio.Future[Any]") -> None:

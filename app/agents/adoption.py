@@ -45,8 +45,8 @@ async def adopt(
 
     Returns the clients that the recipe made itself: they may be shared by runs, so none is closed with one.
 
-    AutoGen starts an MCP workbench when it is first used, and then nobody stops it. Any other workbench, and one
-    that is started already, is its recipe's.
+    AutoGen starts an MCP workbench when it is first used, and then nobody stops it. To stop any other workbench, and
+    one that is started already, is its recipe's.
     """
     own: list[ChatCompletionClient] = []
     for part in parts_of(agent):
@@ -55,12 +55,16 @@ async def adopt(
                 setattr(part, attribute, observed(value, spans=spans))
                 own.append(value)
             elif isinstance(value, list):
-                value[:] = [ObservedMemory(item) if isinstance(item, Memory) else item for item in value]
+                value[:] = [_observed_memory(item) for item in value]
         match part:
-            case Workbench() if getattr(part, "_actor", part) is None:
-                stack.push_async_callback(_stopped, part)
-                await part.start()
+            case Workbench() if hasattr(part, "_actor"):
+                if part._actor is None:  # noqa: SLF001 AutoGen is pinned
+                    stack.push_async_callback(_stopped, part)
+                    await part.start()
+                atexit.unregister(part._actor._sync_shutdown)  # noqa: SLF001 else the process keeps every session
                 observe_mcp(part)
+            case ObservedMemory():
+                pass  # closed as what is inside of it
             case ChatAgent() | Memory():
                 stack.push_async_callback(closed, part.close)
             case Team():
@@ -82,6 +86,11 @@ def observed(client: ChatCompletionClient, *, spans: bool) -> ObservedClient:
     if provider == "openai" and model.startswith("gemini-"):
         provider = "gcp.gemini"
     return ObservedClient(client, provider, model, spans=spans)
+
+
+def _observed_memory(item: Any) -> Any:
+    """A memory observed, once also where runs share the list that it is in; anything else as it is."""
+    return ObservedMemory(item) if isinstance(item, Memory) and not isinstance(item, ObservedMemory) else item
 
 
 def parts_of(agent: ChatAgent | Team) -> Iterator[Any]:
@@ -122,7 +131,6 @@ async def _stopped(workbench: Any) -> None:
     actor = workbench._actor  # noqa: SLF001 AutoGen is pinned
     if actor is None:
         return
-    atexit.unregister(actor._sync_shutdown)  # noqa: SLF001 else the process keeps every actor there ever was
     session = actor._actor_task  # noqa: SLF001
     try:
         # Shielded, since the cancellation of a run that is closing already would reach into the session's own closing.

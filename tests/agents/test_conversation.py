@@ -9,7 +9,7 @@ from autogen_core import Image
 from PIL import Image as Picture
 from sqlalchemy import create_engine, text
 
-from tests.agents.folder import Folder, folder
+from tests.agents.folder import NOTES, Folder, folder
 from tests.servers.openai_wire import OpenAIWire
 from tests.servers.replies import Reply, Request, Text, ToolCall, ToolCalls, Usage
 from tests.service import flat, serving
@@ -304,6 +304,34 @@ async def test_memory(folder: Folder, openai: OpenAIWire, with_openai: dict[str,
         assert [message["type"] for message in run["messages"]] == ["text", "memory", "text"]
         assert run["messages"][1]["content"] == ["The user likes tea.", '{"likes":["tea"]}']
         assert "The user likes tea." in str(openai.requests[-1].json["messages"])
+
+
+async def test_a_memory_that_runs_share(folder: Folder, openai: OpenAIWire, with_openai: dict[str, Any]) -> None:
+    """A memory of the file's own is each run's as it is: not one layer more with each, and closed once a run."""
+    folder.add(
+        "it.py",
+        """
+        from autogen_agentchat.agents import AssistantAgent
+        from autogen_core.memory import ListMemory, MemoryContent
+        from tests.agents.folder import NOTES
+
+        class Notebook(ListMemory):
+            async def close(self):
+                NOTES.append("closed")
+
+        SHARED = [Notebook(memory_contents=[MemoryContent(content="Shared.", mime_type="text/plain")])]
+
+        def build(context):
+            first = SHARED[0]
+            NOTES.append(type(getattr(first, "inner", first)).__name__)
+            return AssistantAgent("ann", context.model(), model_client_stream=True, memory=SHARED)
+        """,
+    )
+    async with serving(**with_openai) as service:
+        for _ in range(3):
+            run = await service.run("it", "hi")
+            assert [message["type"] for message in run["messages"]] == ["text", "memory", "text"]
+    assert NOTES == ["Notebook", "closed"] * 4
 
 
 async def test_a_selector(folder: Folder, openai: OpenAIWire, with_openai: dict[str, Any]) -> None:

@@ -12,9 +12,10 @@ import pytest
 from autogen_ext.tools.mcp import McpSessionActor
 
 from app.agents import registry
+from tests.agents.folder import reasons
 from tests.servers.openai_wire import OpenAIWire
 from tests.servers.replies import Reply, Request, Text, ToolCall, ToolCalls
-from tests.service import Service, serving
+from tests.service import serving
 
 SERVER = Path(__file__).with_name("mcp_server.py")
 AGENT = dedent("""
@@ -22,10 +23,10 @@ AGENT = dedent("""
     from autogen_agentchat.teams import RoundRobinGroupChat
     from autogen_ext.tools.mcp import McpWorkbench, StdioServerParams
 
-    def build(context):
+    async def build(context):
         server = StdioServerParams(command={python!r}, args={arguments!r}, read_timeout_seconds=60)
         agent = AssistantAgent(
-            "agent", model_client=context.model(), model_client_stream=True, workbench=McpWorkbench(server),
+            "agent", model_client=context.model(), model_client_stream=True, workbench={workbench},
             reflect_on_tool_use=True,
         )
         return {made}
@@ -39,9 +40,9 @@ class Servers:
         self.folder = folder
         self._note = folder.parent / "pids"
 
-    def add(self, name: str, *arguments: str, made: str = "agent") -> None:
+    def add(self, name: str, *arguments: str, made: str = "agent", workbench: str = "McpWorkbench(server)") -> None:
         command = [str(SERVER), str(self._note), *arguments]
-        agent = AGENT.format(python=sys.executable, arguments=command, made=made)
+        agent = AGENT.format(python=sys.executable, arguments=command, made=made, workbench=workbench)
         (self.folder / f"{name}.py").write_text(agent, encoding="utf-8")
 
     @property
@@ -79,9 +80,14 @@ def calling(tool: str, **arguments: Any) -> Any:
     return replies
 
 
-async def test_a_tool_of_an_mcp_server(openai: OpenAIWire, with_openai: dict[str, Any], servers: Servers) -> None:
+@pytest.mark.parametrize(
+    "workbench", ["McpWorkbench(server)", "await context.enter(McpWorkbench(server))"], ids=["handed over", "entered"]
+)
+async def test_a_tool_of_an_mcp_server(
+    workbench: str, openai: OpenAIWire, with_openai: dict[str, Any], servers: Servers
+) -> None:
     """It is listed with its schema, called in a run, and each server is gone after what it was started for."""
-    servers.add("helper")
+    servers.add("helper", workbench=workbench)
     async with serving(**with_openai) as service:
         assert servers.alive == []
         assert len(servers.pids) == 1, "the try-out starts one"
@@ -97,6 +103,8 @@ async def test_a_tool_of_an_mcp_server(openai: OpenAIWire, with_openai: dict[str
         told = [message["content"] for run in (first, second) for message in run["messages"][2:3]]
         assert told == [str(pid) for pid in servers.pids[1:]]
         assert second["output"] == f"It said: {servers.pids[2]}"
+        gc.collect()  # AutoGen has each session closed when the process ends: none is kept until then
+        assert not [thing for thing in gc.get_objects() if isinstance(thing, McpSessionActor)]
 
 
 async def test_a_tool_that_fails(openai: OpenAIWire, with_openai: dict[str, Any], servers: Servers) -> None:
@@ -152,21 +160,6 @@ async def test_a_server_that_is_not_there(with_openai: dict[str, Any], servers: 
         reason = (await reasons(service))["helper"]
         assert "no-such-program" not in reason
         assert (await service.run("assistant", "hi"))["status"] == "completed"
-
-
-async def test_servers_leave_nothing_behind(openai: OpenAIWire, with_openai: dict[str, Any], servers: Servers) -> None:
-    """AutoGen registers each MCP session to be closed when the process ends: none is kept until then."""
-    servers.add("helper")
-    openai.replies = calling("whoami")
-    async with serving(**with_openai) as service:
-        await service.run("helper", "Who are you?")
-        gc.collect()
-        assert not [thing for thing in gc.get_objects() if isinstance(thing, McpSessionActor)]
-
-
-async def reasons(service: Service) -> dict[str, str]:
-    items = (await service.get("/agents"))["items"]
-    return {card["name"]: card["reason"] for card in items if card["status"] == "invalid"}
 
 
 async def until(condition: Any) -> None:

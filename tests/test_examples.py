@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from tests.agents.test_components import LACKING, REFUSED
+from tests.agents.test_files import BROKEN
 from tests.servers.openai_wire import OpenAIWire
 from tests.servers.replies import Reply, Request, Text, ToolCall, ToolCalls
 from tests.service import serving
@@ -16,7 +18,11 @@ EXAMPLES = ROOT / "examples" / "agents"
 
 def answers(request: Request) -> Reply:
     """Calls the example's tool, then repeats what it said."""
-    calls: dict[str, dict[str, Any]] = {"add": {"a": 2, "b": 3}, "note": {"hive": "hive 1"}}
+    calls: dict[str, dict[str, Any]] = {
+        "add": {"a": 2, "b": 3},
+        "note": {"hive": "hive 1"},
+        "owner": {"hive": "hive 1"},
+    }
     if request.asked.results:
         return Text(request.asked.results[-1])
     for tool in request.asked.tools:
@@ -44,7 +50,41 @@ def test_every_example_is_tried() -> None:
     assert names == {"greeter", "calculator", "notes"}
 
 
+PAGE = (ROOT / "docs" / "agents.md").read_text(encoding="utf-8")
+
+
+def blocks(language: str, *names: str) -> dict[str, str]:
+    """What the page shows in that language, by the names to give it."""
+    return dict(zip(names, re.findall(rf"```{language}\n(.*?)```", PAGE, re.DOTALL), strict=True))
+
+
+SHOWN = blocks("python", "greeter.py", "notes.py", "hives.py", "own.py") | blocks("json", "poet.json")
+
+
 def test_the_page_shows_the_examples() -> None:
     """Word for word."""
-    shown = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "agents.md").read_text(encoding="utf-8"), re.DOTALL)
-    assert shown == [(EXAMPLES / name).read_text(encoding="utf-8") for name in ("greeter.py", "notes.py")]
+    for name in ("greeter.py", "notes.py"):
+        assert SHOWN[name] == (EXAMPLES / name).read_text(encoding="utf-8")
+
+
+async def test_what_else_the_page_shows(openai: OpenAIWire, with_openai: dict[str, Any], tmp_path: Path) -> None:
+    """Each of its files is served and run; the one that calls a server elsewhere is called here."""
+    folder = tmp_path / "agents"
+    folder.mkdir()
+    for name, text in SHOWN.items():
+        if not (EXAMPLES / name).exists():
+            (folder / name).write_text(text.replace("http://127.0.0.1:8080", openai.url), encoding="utf-8")
+    openai.replies = answers
+    async with serving(**with_openai | {"agents_dir": folder}) as service:
+        for name, answer in (("hives", "Ann"), ("own", "Welcome!"), ("poet", "Welcome!")):
+            card = await service.get(f"/agents/{name}")
+            assert (card["status"], card["reason"]) == ("ready", None)
+            assert (await service.run(name, "Hello."))["output"] == answer
+
+
+def test_the_reasons_on_the_page() -> None:
+    """Each is one that the tests of broken files have seen."""
+    shown = re.findall(r"^\| `(.*?)` \|", PAGE.partition("| `reason` |")[2], re.MULTILINE)
+    seen = {reason for _, reason in (*BROKEN.values(), *REFUSED.values())} | LACKING | {"it took too long to build"}
+    assert len(shown) == 10
+    assert set(shown) <= seen

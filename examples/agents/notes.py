@@ -10,7 +10,7 @@ SERVER = Path(__file__).with_name("_notes_server.py")
 
 
 async def build(context):
-    parameters = StdioServerParams(command=sys.executable, args=[str(SERVER)])
+    parameters = StdioServerParams(command=sys.executable, args=[str(SERVER)], read_timeout_seconds=30)
     workbench = await context.enter(McpWorkbench(parameters))
     return AssistantAgent(
         "notes",

@@ -99,6 +99,8 @@ async def serving(**settings: Any) -> AsyncIterator[Service]:
             with blockbuster_ctx(scanned_modules=["app"]) as blockbuster:
                 for function in blockbuster.functions.values():  # its look for ~/.pgpass, once a connection
                     function.can_block_in("asyncpg/connect_utils.py", "_parse_connect_dsn_and_args")
+                    for http in ("httpx", "httpx2"):  # certificates, once a client that a user's recipe makes
+                        function.can_block_in(f"{http}/_config.py", "create_ssl_context")
                 yield Service(app, url, client)
     finally:
         with anyio.CancelScope(shield=True):

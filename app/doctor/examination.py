@@ -80,7 +80,8 @@ class Examination:
         self._tell(await self._within("database", DATABASE_S, parts.database(settings)))
         self._tell(await self._within("agents", AGENTS_S, parts.agents(settings)))
         self._tell(self._sync("instrumentors", wiring.instrumented))
-        self._tell(self._sync("embedded-model", lambda: parts.embedded_model(settings)))
+        unasked = skipped("embedded-model", "--offline: not asked")
+        self._tell(self._sync("embedded-model", lambda: unasked if self._offline else parts.embedded_model(settings)))
         found = {backend.name: backend for backend in configured(settings, self._environment.variables)}
         model, *reached = await asyncio.gather(
             self._model(settings),

@@ -38,22 +38,22 @@ _PROVIDERS = {
 """`gen_ai.provider.name` of AutoGen's clients; another's class name stands for itself."""
 
 
-async def adopt(
-    name: str, agent: ChatAgent | Team, stack: AsyncExitStack, *, spans: bool
-) -> list[ChatCompletionClient]:
+async def adopt(name: str, agent: ChatAgent | Team, stack: AsyncExitStack, *, spans: bool) -> list[Any]:
     """Observe the model clients in it, start its MCP workbenches, and have all of it closed with `stack`.
 
-    Returns the clients that the recipe made itself: they may be shared by runs, so none is closed with one.
+    Returns the clients that the recipe made itself: they may be shared by runs, so none is closed with one. Where there
+    is one, it is the SDK's: AutoGen's around it is forgotten sooner, and the SDK's has the connections.
 
     AutoGen starts an MCP workbench when it is first used, and then nobody stops it. To stop any other workbench, and
     one that is started already, is its recipe's.
     """
-    own: list[ChatCompletionClient] = []
+    own: list[Any] = []
     for part in parts_of(agent):
         for attribute, value in vars(part).items():
             if isinstance(value, ChatCompletionClient) and not isinstance(value, ObservedClient):
                 setattr(part, attribute, observed(value, spans=spans))
-                own.append(value)
+                sdk = getattr(value, "_client", None)
+                own.append(sdk if hasattr(sdk, "close") else value)
             elif isinstance(value, list):
                 value[:] = [_observed_memory(item) for item in value]
         match part:

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from pathlib import Path, PurePath
+from typing import Any
 from weakref import WeakSet
 
 import anyio
@@ -49,7 +50,7 @@ class Registry:
         self._spans = settings.llm_spans == "waggle"
         self.models = Models(settings, self._observe)
         self._component_clients: dict[bytes, ChatCompletionClient] = {}
-        self._own_clients: WeakSet[ChatCompletionClient] = WeakSet()
+        self._own_clients: WeakSet[Any] = WeakSet()
         """What recipes made themselves, as long as anybody has it."""
         self._specs: dict[str, AgentSpec] = {}
         self.cards: dict[str, AgentCard] = {}

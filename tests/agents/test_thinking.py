@@ -20,7 +20,8 @@ AGENT = """
     from autogen_ext.models.anthropic import AnthropicChatCompletionClient
     from autogen_ext.models.openai import OpenAIChatCompletionClient
 
-    THINK = {"thinking": {"type": "enabled", "budget_tokens": 2000}, "max_tokens": 4000}
+    INFO = dict(vision=False, function_calling=True, json_output=True, structured_output=False, family="unknown")
+    OPTIONS = dict(thinking={"type": "enabled", "budget_tokens": 2000}, max_tokens=4000, model_info=INFO)
 
     async def add(a: int, b: int) -> int:
         '''Add two numbers.'''
@@ -34,7 +35,7 @@ AGENT = """
 CLIENTS = {
     "anthropic, own": (
         AnthropicWire,
-        'AnthropicChatCompletionClient(model="claude-3-7-sonnet-20250219", api_key="sk-own", base_url=$url, **THINK)',
+        'AnthropicChatCompletionClient(model="claude-haiku-4-5", api_key="sk-own", base_url=$url, **OPTIONS)',
     ),
     "anthropic, the service's": (AnthropicWire, 'context.model("anthropic:claude-haiku-4-5")'),
     "openai, own": (

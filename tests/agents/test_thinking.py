@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
+import anyio
 import pytest
 
 from tests.agents.folder import Folder, folder
@@ -153,7 +154,8 @@ async def test_a_stream_that_is_left(wire: Wire, thinker: Service) -> None:
             if event.type == "text.delta":
                 break
         await thinker.client.post(f"/runs/{started.data['run_id']}/cancel")
-        await wire.until_abandoned()
+        with anyio.fail_after(5):
+            await wire.until_abandoned()
     wire.replies = [Text("Here.")]
     assert (await thinker.run("thinker", "Still there?"))["output"] == "Here."
 
@@ -168,6 +170,7 @@ async def test_beside_the_sdks_own_spans(client: str, wire: Wire, folder: Folder
         wire.replies = [Drip()]
         async with service.streaming("thinker", "Talk.") as streamed:
             started = await anext(streamed)
-            await wire.until_streaming(2)
-            await service.client.post(f"/runs/{started.data['run_id']}/cancel")
-            await wire.until_abandoned()
+            with anyio.fail_after(5):
+                await wire.until_streaming(2)
+                await service.client.post(f"/runs/{started.data['run_id']}/cancel")
+                await wire.until_abandoned()

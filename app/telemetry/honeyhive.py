@@ -6,6 +6,7 @@ Sessions are made by the backend from the spans (`honeyhive.session_auto_create`
 """
 
 import logging
+import os
 from typing import Any, Literal
 from uuid import NAMESPACE_URL, UUID, uuid4, uuid5
 
@@ -75,13 +76,14 @@ def processor(settings: Settings, metrics: Metrics) -> HoneyHiveProcessor:
     from honeyhive.tracer.lifecycle import unregister_tracer_from_atexit_cleanup  # noqa: PLC0415
 
     _through_our_logging()
+    # Protobuf retries 429 and 503, JSON drops the batch; the SDK ignores the argument of this name.
+    os.environ.setdefault("HH_OTLP_PROTOCOL", "http/protobuf")
     tracer: Any = HoneyHiveTracer.init(
         api_key=settings.hh_api_key.get_secret_value(),
         server_url=settings.hh_api_url,
         source=settings.hh_source,
         session_id=str(uuid4()),
         skip_backend_session_creation=True,
-        otlp_protocol="http/protobuf",  # retries 429 and 503; its JSON drops the batch
         requests_session=_session(),
     )
     unregister_tracer_from_atexit_cleanup(tracer)  # it would wait for a hanging backend

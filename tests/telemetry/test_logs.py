@@ -174,6 +174,7 @@ async def test_no_line_has_content_or_keys(
         LOG_LEVEL="debug",
         HH_API_KEY="planted-honeyhive-key",
         HH_API_URL=honeyhive.url,
+        HH_OTLP_PROTOCOL="http/json",  # whose failures its SDK tells itself
         OTEL_BSP_SCHEDULE_DELAY="100",
         OTEL_EXPORTER_OTLP_ENDPOINT=collector.url,
         OTEL_EXPORTER_OTLP_HEADERS="authorization=Bearer%20planted-otlp-token",

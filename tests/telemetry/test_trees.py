@@ -113,6 +113,7 @@ async def test_every_kind_of_agent_has_its_whole_tree(
     assert (answer if isinstance(run["output"], str) else json.loads(answer)) == run["output"]
     kept = honeyhive.kept()
     assert tree(kept) == expected
+    assert not any(request.is_json for request in honeyhive.requests), "its JSON drops a batch that protobuf retries"
     kinds = {"chat": "model", "execute_tool": "tool"}
     for span in kept:
         assert span.attributes["honeyhive_event_type"] == kinds.get(span.name.split()[0], "chain")

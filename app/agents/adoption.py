@@ -18,6 +18,7 @@ from autogen_core.models import ChatCompletionClient
 from autogen_core.tools import BaseTool, Workbench
 
 from app.agents.calls import ObservedMemory, observe_mcp, observe_tool
+from app.agents.exits import contain
 from app.agents.observed import ObservedClient
 from app.agents.orchestration import observe_team
 from app.agents.spec import CLOSE_TIMEOUT_S
@@ -72,6 +73,7 @@ async def adopt(name: str, agent: ChatAgent | Team, stack: AsyncExitStack, *, sp
                 observe_team(part, name if part is agent else part.name, members)
             case BaseTool():
                 observe_tool(part)
+                contain(part)
             case _:
                 pass
     return own

@@ -89,7 +89,7 @@ class Conversation:
                         yield told
         except AppError:
             raise
-        except Exception as error:  # a user's agent may raise anything; a team wraps it in a RuntimeError
+        except (Exception, SystemExit) as error:  # a user's agent may raise anything; a team wraps it in a RuntimeError
             logger.exception("Agent %r failed", self._name)
             raise (
                 classify(error)

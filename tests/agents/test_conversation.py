@@ -427,3 +427,64 @@ async def test_a_team_in_a_team(folder: Folder, openai: OpenAIWire, with_openai:
     assert len({message["id"] for message in told}) == 4
     assert card["kind"] == "team"
     assert len(openai.requests) == 3
+
+
+EXITS = {
+    "function": "FunctionTool(leave, 'Leaves.')",
+    "async function": "FunctionTool(leave_async, 'Leaves.')",
+    "shared by runs": "SHARED",
+    "of a class": "Leaving()",
+}
+
+
+@pytest.mark.parametrize("kind", EXITS)
+async def test_a_tool_that_ends_the_program(
+    kind: str, folder: Folder, openai: OpenAIWire, with_openai: dict[str, Any]
+) -> None:
+    """The model is told that it failed; the run goes on, and the service."""
+    folder.add(
+        "it.py",
+        """
+        from autogen_agentchat.agents import AssistantAgent
+        from autogen_core.tools import BaseTool, FunctionTool
+        from pydantic import BaseModel
+
+        def leave(word: str) -> str:
+            raise SystemExit(2)
+
+        async def leave_async(word: str) -> str:
+            leave(word)
+
+        class Word(BaseModel):
+            word: str
+
+        class Leaving(BaseTool[Word, Word]):
+            def __init__(self):
+                super().__init__(Word, Word, "leaving", "Leaves.")
+
+            async def run(self, args, cancellation_token):
+                leave(args.word)
+
+        SHARED = FunctionTool(leave_async, "Leaves.")
+
+        def build(context):
+            return AssistantAgent("ann", context.model(), model_client_stream=True, tools=[$tool])
+        """.replace("$tool", EXITS[kind]),
+    )
+    async with serving(**with_openai) as service:
+        for _ in range(2):
+            run = await service.run("it", "Leave 'now'.")
+            assert run["status"] == "completed"
+            (result,) = [message for message in run["messages"] if message["type"] == "tool_result"]
+            assert result["is_error"] is True
+            assert "The tool ended with exit status 2." in result["content"]
+        assert (await service.get("/livez"))["status"] == "ok"
+
+
+async def test_an_agent_that_ends_the_program(folder: Folder, with_openai: dict[str, Any]) -> None:
+    """The run fails, and nothing else."""
+    folder.add("it.py", IMPORTS.replace("self._count += 1", "raise SystemExit(3)").replace("{made}", 'Counter("ann")'))
+    async with serving(**with_openai) as service:
+        problem = await service.run("it", "Leave.", status=500)
+        assert problem["type"] == "urn:waggle:problem:run-failed"
+        assert (await service.get("/livez"))["status"] == "ok"

@@ -1,16 +1,12 @@
-"""The environment: Python, packages, settings, and variables that do not do what their name promises.
+"""The environment: settings, and variables that do not do what their name promises.
 
 Besides `Settings` this is the only place that looks at variables, and it only names them.
 """
 
 import difflib
-import platform
-import re
-import sys
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -20,17 +16,6 @@ from pydantic_settings import DotEnvSettingsSource
 from app.doctor.result import Finding, Result, Severity, summed
 from app.settings import Settings
 from app.telemetry.wiring import otel_variables
-
-PINS = {
-    "autogen-agentchat": "==0.7.5",
-    "autogen-core": "==0.7.5",
-    "autogen-ext": "==0.7.5",
-    "anthropic": "<1",
-    "mcp": "<2",
-    "openai": "<4",
-    "protobuf": "<6",
-}
-"""What breaks AutoGen at run time and shows in no `pip check`."""
 
 OFTEN_MEANT = {
     "HONEYHIVE_API_KEY": "HH_API_KEY",
@@ -87,41 +72,6 @@ class Environment:
     def has(self, name: str) -> bool:
         """Whether it is set, in the environment or in `.env`."""
         return bool(self.get(name)) or name in self.dotenv
-
-
-def python() -> Result:
-    found = f"{platform.python_version()} on {platform.system()} {platform.machine()}"
-    if (3, 11) <= sys.version_info[:2] < (3, 14):
-        return Result("python", "ok", found)
-    return Result("python", "fail", found, "Run Waggle with Python 3.11, 3.12 or 3.13.")
-
-
-def packages() -> Result:
-    return summed("packages", _wrong_pins(), ", ".join(f"{name} {_installed(name)}" for name in PINS))
-
-
-def _wrong_pins() -> Iterator[Finding]:
-    for name, pin in PINS.items():
-        installed = _installed(name)
-        if installed is None:
-            yield Finding("fail", f"{name} is not installed", f"Install it: `pip install '{name}{pin}'`.")
-        elif not _fits(installed, pin):
-            found = f"{name} {installed} is installed, but it must be {pin}"
-            yield Finding("fail", found, f"`pip install '{name}{pin}'`: AutoGen 0.7.5 fails with others when it runs.")
-
-
-def _installed(name: str) -> str | None:
-    try:
-        return version(name)
-    except PackageNotFoundError:
-        return None
-
-
-def _fits(installed: str, pin: str) -> bool:
-    if pin.startswith("=="):
-        return installed == pin.removeprefix("==")
-    major = re.match(r"\d+", installed)
-    return major is not None and int(major[0]) < int(pin.removeprefix("<"))
 
 
 def settings() -> tuple[Settings | None, Result]:

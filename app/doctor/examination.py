@@ -11,7 +11,7 @@ from app.doctor import backends, environment, parts, wiring
 from app.doctor.environment import Environment
 from app.doctor.probe import FLUSH_S, RUN_S, Probe, probe
 from app.doctor.redaction import Redaction
-from app.doctor.result import Result, Status, skipped
+from app.doctor.result import Result, skipped
 from app.settings import Settings
 from app.telemetry.reach import TIMEOUT_S, Backend
 from app.telemetry.reach import backends as configured
@@ -51,16 +51,8 @@ class Examination:
         self.current = ""
         """The check that is going on."""
 
-    @property
-    def status(self) -> Status:
-        """As bad as the worst."""
-        statuses = {result.status for result in self.results}
-        return "fail" if "fail" in statuses else "warn" if "warn" in statuses else "ok"
-
     async def run(self) -> None:
         """Every check; those that need another that failed are skipped, and say so."""
-        self._tell(self._sync("python", environment.python))
-        self._tell(self._sync("packages", environment.packages))
         settings, result = environment.settings()
         self._tell(result)
         self._tell(self._sync("variables", lambda: environment.variables(self._environment)))

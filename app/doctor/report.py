@@ -1,14 +1,17 @@
 """What is printed: lines for people as the checks end, or one JSON object."""
 
+from __future__ import annotations
+
 import json
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from typing import Any, Protocol, TextIO
+from typing import TYPE_CHECKING, Any, Protocol, TextIO
 
-from app.doctor.examination import Examination
-from app.doctor.probe import Probe
-from app.doctor.result import Result
-from app.telemetry.witness import Seen
+from app.doctor.result import Result, worst
+
+if TYPE_CHECKING:  # they need the service, which may be what is broken
+    from app.doctor.probe import Probe
+    from app.telemetry.witness import Seen
 
 WIDTH = 21
 """Of the longest name, and a blank."""
@@ -20,7 +23,7 @@ class Report(Protocol):
 
     def told(self, result: Result) -> None: ...
 
-    def end(self, examination: Examination) -> None: ...
+    def end(self, results: Sequence[Result], probe: Probe | None) -> None: ...
 
 
 class TextReport:
@@ -32,12 +35,12 @@ class TextReport:
     def told(self, result: Result) -> None:
         self._say(f"{result.name:<{WIDTH}}{MARKS[result.status]:<6}{result.found}")
 
-    def end(self, examination: Examination) -> None:
-        if examination.probe is not None and examination.probe.spans:
-            self._say(f"\nThe probe run's trace, {examination.probe.trace_id}:\n")
-            for line in tree(examination.probe.spans):
+    def end(self, results: Sequence[Result], probe: Probe | None) -> None:
+        if probe is not None and probe.spans:
+            self._say(f"\nThe probe run's trace, {probe.trace_id}:\n")
+            for line in tree(probe.spans):
                 self._say(f"  {line}")
-        to_do = [result for status in ("fail", "warn") for result in examination.results if result.status == status]
+        to_do = [result for status in ("fail", "warn") for result in results if result.status == status]
         if to_do:
             self._say("\nWhat to do:\n")
         for result in to_do:
@@ -59,12 +62,12 @@ class JsonReport:
     def told(self, result: Result) -> None:
         """It is in the object."""
 
-    def end(self, examination: Examination) -> None:
+    def end(self, results: Sequence[Result], probe: Probe | None) -> None:
         checks = [
             {"name": result.name, "status": result.status, "found": result.found, "advice": result.advice}
-            for result in examination.results
+            for result in results
         ]
-        document = {"status": examination.status, "checks": checks, "trace": _trace(examination.probe)}
+        document = {"status": worst(results), "checks": checks, "trace": _trace(probe)}
         self._out.write(json.dumps(document, ensure_ascii=False) + "\n")
         self._out.flush()
 

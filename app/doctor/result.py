@@ -40,3 +40,9 @@ def summed(name: str, findings: Iterable[Finding], otherwise: str) -> Result:
 
 def skipped(name: str, why: str) -> Result:
     return Result(name, "skip", why)
+
+
+def worst(results: Iterable[Result]) -> Status:
+    """As bad as the worst of them."""
+    statuses = {result.status for result in results}
+    return "fail" if "fail" in statuses else "warn" if "warn" in statuses else "ok"

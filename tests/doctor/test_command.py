@@ -175,3 +175,16 @@ async def test_a_process_that_blocks_is_ended_with_what_is_known(tmp_path: Path)
     assert said.status == 1
     assert said.check("deadline")["found"].startswith("data-dir ")
     assert said.check("settings")["status"] == "ok"
+
+
+async def test_a_package_that_never_ends_to_be_imported_is_left_in_time(tmp_path: Path) -> None:
+    """The imports have a deadline of their own, `--timeout` or not."""
+    planted = tmp_path / "planted"
+    planted.mkdir()
+    (planted / "sqlalchemy.py").write_text("import time\ntime.sleep(1000)\n")
+    (planted / "sitecustomize.py").write_text("import app.doctor.command as command\ncommand.IMPORTS_S = 1\n")
+    with anyio.fail_after(40):
+        said = await doctor(tmp_path, {}, "--json", planted=planted)
+    assert said.failed == {"deadline"}
+    assert said.check("deadline")["found"].startswith("importing the service ")
+    assert said.check("packages")["status"] == "ok"

@@ -8,7 +8,8 @@ from typing import get_args
 import pytest
 
 from app.doctor.backends import MEANINGS
-from app.doctor.environment import OFTEN_MEANT, PINS, Environment, otel_settings, setting_names, settings, variables
+from app.doctor.environment import OFTEN_MEANT, Environment, otel_settings, setting_names, settings, variables
+from app.doctor.installation import PINS
 from app.doctor.redaction import Redaction
 from app.settings import Settings
 from app.telemetry.reach import Outcome

@@ -427,6 +427,37 @@ async def test_a_version_that_autogen_fails_with_is_told(world: World) -> None:
     assert "pip install 'anthropic<1'" in said.check("packages")["advice"]
 
 
+@pytest.mark.parametrize(
+    ("name", "text", "found"),
+    [
+        pytest.param("sitecustomize.py", "import sys\nsys.modules['fastapi'] = None\n", "'fastapi'", id="missing"),
+        pytest.param(
+            "sqlalchemy/__init__.py",
+            "raise RuntimeError('built for another Python')\n",
+            "RuntimeError in {planted}/sqlalchemy/__init__.py, line 1",
+            id="broken",
+        ),
+    ],
+)
+@pytest.mark.parametrize("words", [("--json",), ()])
+async def test_a_package_that_cannot_be_imported_is_told(
+    name: str, text: str, found: str, words: tuple[str, ...], world: World
+) -> None:
+    """Where the service could not even start, the doctor says so, without a traceback."""
+    planted = world.folder / "planted"
+    world.plant(f"planted/{name}", text)
+    said = await doctor(world.folder, {}, *words, planted=planted)
+    assert said.status == 1
+    if words:
+        assert said.failed == {"imports"}
+        assert said.check("imports")["found"].endswith(found.format(planted=planted))
+        assert "make install" in said.check("imports")["advice"]
+        assert said.document["trace"] is None
+    else:
+        assert found.format(planted=planted) in said.out
+        assert said.out.endswith("1 FAIL, 0 warn\n")
+
+
 async def test_a_database_of_a_newer_version_is_told(world: World) -> None:
     """Its migrations are not known here: it is left alone."""
     data = world.folder / "data"

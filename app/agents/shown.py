@@ -30,7 +30,11 @@ def answered(result: CreateResult, cost_usd: float | None) -> ChatResult:
     if not isinstance(result, Answer):
         return known
     return replace(
-        known, model=result.model, cached_tokens=result.cached_tokens, reasoning_tokens=result.reasoning_tokens
+        known,
+        model=result.model,
+        cached_tokens=result.cached_tokens,
+        reasoning_tokens=result.reasoning_tokens,
+        first_chunk_at=result.first_chunk_at,
     )
 
 

@@ -4,6 +4,7 @@ AutoGen streams the pieces of a thought and those of the answer alike, so that n
 end. The SDK's events do: there the pieces of a thought are marked, and AutoGen hands the marked ones on.
 """
 
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -37,6 +38,8 @@ class _Marked:
 
     model: str | None = None
     usage: Any = None
+    first_at: float | None = None
+    """When it came, by `time.perf_counter`."""
 
     def __init__(self, events: Any) -> None:
         self._events = events
@@ -50,6 +53,7 @@ class _Marked:
             if event.delta.type == "thinking_delta":
                 event.delta.thinking = _ThoughtPiece(event.delta.thinking)
         elif event.type == "message_start":
+            self.first_at = time.perf_counter()
             self.model, self.usage = event.message.model, event.message.usage
         return event
 

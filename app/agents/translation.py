@@ -47,6 +47,8 @@ class Translator:
         if isinstance(message, autogen.ModelClientStreamingChunkEvent):
             yield from self._stream_of(message).take(message.content)
             return
+        if isinstance(message, autogen.UserInputRequestedEvent):
+            return  # the run's own event tells what is asked
         stream = self._stream_before(message)
         if stream is not None:
             yield from stream.flush()

@@ -14,7 +14,6 @@ import requests
 from opentelemetry.context import Context
 from opentelemetry.sdk.trace import ReadableSpan, Span
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter
-from urllib3.util.retry import Retry
 
 from app.settings import Settings
 from app.telemetry.delivery import Delivery
@@ -84,23 +83,15 @@ def processor(settings: Settings, metrics: Metrics) -> HoneyHiveProcessor:
         source=settings.hh_source,
         session_id=str(uuid4()),
         skip_backend_session_creation=True,
-        requests_session=_session(),
+        requests_session=_Deadlines(),
     )
     unregister_tracer_from_atexit_cleanup(tracer)  # it would wait for a hanging backend
     delivery = Delivery(tracer.otlp_exporter, "honeyhive", metrics)
     return delivery.watched(HoneyHiveProcessor(delivery, settings.hh_source, settings.hh_session))
 
 
-def _session() -> requests.Session:
-    retry = Retry(total=2, backoff_factor=0.5, status_forcelist=(429, 500, 502, 503, 504), allowed_methods=("POST",))
-    session = _Deadlines()
-    session.mount("https://", requests.adapters.HTTPAdapter(max_retries=retry))
-    session.mount("http://", requests.adapters.HTTPAdapter(max_retries=retry))
-    return session
-
-
 class _Deadlines(requests.Session):
-    """A session that never waits for ever."""
+    """A session that never waits for ever, and tries nothing again: the exporter does, for as long as its timeout."""
 
     def request(self, *args: Any, **kwargs: Any) -> requests.Response:
         if kwargs.get("timeout") is None:

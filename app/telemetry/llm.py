@@ -4,6 +4,7 @@ Attributes follow the GenAI semantic conventions (open-telemetry/semantic-conven
 OpenInference's, which HoneyHive and Phoenix read. A stream's span costs the same however many tokens it has.
 """
 
+import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -16,7 +17,13 @@ from opentelemetry import trace
 from opentelemetry.context import _SUPPRESS_INSTRUMENTATION_KEY
 from opentelemetry.trace import Span, SpanKind, Status, StatusCode
 
+from app.telemetry.pause import PAUSED, cut
+
 TRACER = "waggle"
+SPREAD = 600
+"""Attributes that a call's messages may have, which OpenInference spreads over four and more each: a span has 1,024,
+and drops its oldest ones, the operation's name first, to make room."""
+FIRST_CHUNK = "gen_ai.response.time_to_first_chunk"
 
 Attributes = dict[str, str | bool | int | float | Sequence[str]]
 
@@ -72,6 +79,8 @@ class ChatResult:
     """Of the input's."""
     reasoning_tokens: int | None = None
     """Of the output's."""
+    first_chunk_at: float | None = None
+    """When a stream of which no piece was handed on began to come, by `time.perf_counter`."""
 
 
 class LlmSpan:
@@ -110,6 +119,8 @@ class LlmSpan:
 
     def end(self, result: ChatResult) -> None:
         self._span.set_attributes(_result_attributes(result))
+        if not self._chunks and result.first_chunk_at is not None:
+            self._span.set_attribute(FIRST_CHUNK, result.first_chunk_at - self._started)
         self._time(result.output_tokens)
         self._span.set_status(Status(StatusCode.OK))
         self._span.end()
@@ -123,7 +134,7 @@ class LlmSpan:
         """How the stream went: seconds to the first chunk, the longest gap after it, tokens a second after it."""
         if not self._chunks:
             return
-        self._span.set_attribute("gen_ai.response.time_to_first_chunk", self._first)
+        self._span.set_attribute(FIRST_CHUNK, self._first)
         self._span.set_attribute("waggle.stream.chunks", self._chunks)
         self._span.set_attribute("waggle.stream.longest_gap_s", self._longest_gap)
         if tokens > 1 and (writing := self._last - self._started - self._first) > 0:
@@ -131,7 +142,10 @@ class LlmSpan:
 
 
 def fail(span: Span, error: BaseException) -> None:
-    """Mark the span as failed; a cancelled call is told apart by its `error.type`."""
+    """Mark the span as failed; a cancelled call is told apart by its `error.type`. One cut by a pause is neither."""
+    if cut(error):
+        span.set_attribute(PAUSED, value=True)
+        return
     span.set_attribute("error.type", type(error).__name__)
     span.record_exception(error)
     span.set_status(Status(StatusCode.ERROR, type(error).__name__))
@@ -144,23 +158,23 @@ def _request_attributes(request: ChatRequest) -> Attributes:
         "gen_ai.provider.name": request.provider,
         "gen_ai.request.model": request.model,
         "gen_ai.request.stream": request.stream,
-        "gen_ai.input.messages": _json(messages),
+        "gen_ai.input.messages": as_json(messages),
         "waggle.context.messages": len(messages),
         "waggle.context.characters": sum(len(message.content) for message in request.messages),
         "openinference.span.kind": "LLM",
         "llm.provider": request.provider,
         "llm.system": request.provider,
         "llm.model_name": request.model,
-        "llm.invocation_parameters": _json(request.parameters),
-        "input.value": _json({"messages": messages}),
+        "llm.invocation_parameters": as_json(request.parameters),
+        "input.value": as_json({"messages": messages}),
         "input.mime_type": "application/json",
     }
-    for index, message in enumerate(request.messages):
+    for index, message in enumerate(_latest(request.messages)):
         _openinference(attributes, f"llm.input_messages.{index}.message", message)
     for index, tool in enumerate(request.tools):
-        attributes[f"llm.tools.{index}.tool.json_schema"] = _json(tool)
+        attributes[f"llm.tools.{index}.tool.json_schema"] = as_json(tool)
     if request.tools:
-        attributes["gen_ai.tool.definitions"] = _json([{"type": "function", **tool} for tool in request.tools])
+        attributes["gen_ai.tool.definitions"] = as_json([{"type": "function", **tool} for tool in request.tools])
     return attributes
 
 
@@ -168,13 +182,13 @@ def _result_attributes(result: ChatResult) -> Attributes:
     output = _genai(result.message) | {"finish_reason": result.finish_reason}
     attributes: Attributes = {
         "gen_ai.response.finish_reasons": [result.finish_reason],
-        "gen_ai.output.messages": _json([output]),
+        "gen_ai.output.messages": as_json([output]),
         "gen_ai.usage.input_tokens": result.input_tokens,
         "gen_ai.usage.output_tokens": result.output_tokens,
         "llm.token_count.prompt": result.input_tokens,
         "llm.token_count.completion": result.output_tokens,
         "llm.token_count.total": result.input_tokens + result.output_tokens,
-        "output.value": result.message.content or _json(output["parts"]),
+        "output.value": result.message.content or as_json(output["parts"]),
         "output.mime_type": "text/plain" if result.message.content else "application/json",
     }
     for name, value in (
@@ -218,5 +232,19 @@ def _openinference(attributes: Attributes, prefix: str, message: ChatMessage) ->
         attributes[f"{prefix}.tool_calls.{index}.tool_call.function.arguments"] = call.arguments
 
 
-def _json(value: Any) -> str:
-    return orjson.dumps(value, default=str, option=orjson.OPT_NON_STR_KEYS).decode()
+def _latest(messages: Sequence[ChatMessage]) -> Sequence[ChatMessage]:
+    """The last ones that there is room for, as the conversation's end is what is read; all are in the JSON."""
+    room = SPREAD
+    for index in range(len(messages) - 1, -1, -1):
+        room -= 4 + 3 * len(messages[index].tool_calls)
+        if room < 0:
+            return messages[index + 1 :]
+    return messages
+
+
+def as_json(value: Any) -> str:
+    """For a span's attribute."""
+    try:
+        return orjson.dumps(value, default=str, option=orjson.OPT_NON_STR_KEYS).decode()
+    except TypeError:  # half a character, or nested beyond orjson's depth: telling it must not end the run
+        return json.dumps(value, default=str, skipkeys=True)

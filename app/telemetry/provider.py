@@ -31,6 +31,7 @@ from app.telemetry.instrumentors import INSTRUMENTORS
 from app.telemetry.metrics import Metrics
 from app.telemetry.shape import shaped
 from app.telemetry.store import TraceStore
+from app.telemetry.wiring import ForeignProvider, foreign_provider
 
 logger = logging.getLogger(__name__)
 
@@ -170,6 +171,8 @@ class _EverySpan(Sampler):
 
 def _provider(service_name: str) -> TracerProvider:
     """The process's provider: made on first use; a foreign one, installed before us, is joined."""
+    if (foreign := foreign_provider()) is not None:
+        _warn_of(foreign)
     current = trace.get_tracer_provider()
     if not isinstance(current, TracerProvider):
         current = TracerProvider(
@@ -184,6 +187,22 @@ def _provider(service_name: str) -> TracerProvider:
         current.add_span_processor(_switchboard)
         current._waggle_joined = True  # type: ignore[attr-defined]  # noqa: SLF001 our own mark, once per provider
     return current
+
+
+def _warn_of(foreign: ForeignProvider) -> None:
+    """Nothing else shows it: what is missing is missing silently."""
+    if not foreign.joined:
+        lost = "it takes every span, and none reaches this service's backends or GET /runs/{id}/trace"
+    elif foreign.dropped:
+        lost = f"its sampler drops {foreign.dropped:.0%} of the traces"
+    else:
+        logger.info("%s was set as the tracer provider before this service's, which joins it", foreign.kind)
+        return
+    logger.warning(
+        "%s was set as the tracer provider before this service's: %s. `waggle doctor` says what to do",
+        foreign.kind,
+        lost,
+    )
 
 
 def _otlp_endpoint(settings: Settings) -> str | None:

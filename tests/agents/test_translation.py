@@ -148,10 +148,7 @@ TABLE: list[tuple[AutoGenMessage, list[Message]]] = [
         [Speaker(**ABOUT, candidates=["ann", "bob"], selected=["bob"])],
     ),
     (autogen.SelectorEvent(**ABOUT, content="bob"), [Other(**ABOUT, name="SelectorEvent", content="bob")]),
-    (
-        autogen.UserInputRequestedEvent(**ABOUT, request_id="r"),
-        [Other(**ABOUT, name="UserInputRequestedEvent", content="")],
-    ),
+    (autogen.UserInputRequestedEvent(**ABOUT, request_id="r"), []),  # `input.required` tells it
     (
         autogen.CodeGenerationEvent(
             **ABOUT, retry_attempt=0, content="```sh\nls\n```", code_blocks=[CodeBlock("ls", "sh")]

@@ -11,6 +11,7 @@ a connection, which then is neither closed nor ever given back to its pool.
 """
 
 import asyncio
+import time
 from abc import ABC
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
@@ -24,6 +25,7 @@ from autogen_core.models import (
     CreateResult,
     FunctionExecutionResult,
     LLMMessage,
+    SystemMessage,
 )
 from autogen_core.tools import Tool, ToolSchema
 
@@ -49,6 +51,8 @@ class Answer(CreateResult):
     """Of the prompt's."""
     reasoning_tokens: int | None = None
     """Of the answer's."""
+    first_chunk_at: float | None = None
+    """When a stream began to come, by `time.perf_counter`; AutoGen hands on nothing of one that only calls tools."""
 
 
 T = TypeVar("T")
@@ -58,22 +62,22 @@ Pieces = AsyncGenerator[str | CreateResult, None]
 class SharedClient(ChatCompletionClient, ABC):
     """Stands before one of AutoGen's clients among a class's bases."""
 
-    async def create(self, *args: Any, **options: Any) -> CreateResult:
+    async def create(self, messages: Sequence[LLMMessage], *args: Any, **options: Any) -> CreateResult:
         create = super().create  # type: ignore[safe-super]  # the next class is AutoGen's
         token, call = options.pop("cancellation_token", None), _Call()
-        begin = partial(create, *args, cancellation_token=call, **options)
+        begin = partial(create, self.sent(messages), *args, cancellation_token=call, **options)
         async with _apart(call.make(begin), token) as task:
             await asyncio.wait([task])
-            return _told(self.mended(task.result(), ""), call.answer)
+            return _told(self.mended(task.result(), ""), call)
 
-    async def create_stream(self, *args: Any, **options: Any) -> Pieces:
+    async def create_stream(self, messages: Sequence[LLMMessage], *args: Any, **options: Any) -> Pieces:
         create_stream = super().create_stream  # type: ignore[safe-super]  # the next class is AutoGen's
         token, call = options.pop("cancellation_token", None), _Call()
         queue: asyncio.Queue[str | CreateResult | None] = asyncio.Queue()
         said: list[str] = []
 
         async def read() -> None:
-            async for piece in create_stream(*args, cancellation_token=call, **options):
+            async for piece in create_stream(self.sent(messages), *args, cancellation_token=call, **options):
                 queue.put_nowait(piece)
 
         async with _apart(call.make(read), token) as task:
@@ -83,9 +87,20 @@ class SharedClient(ChatCompletionClient, ABC):
                     said.append(piece)
                     yield piece
                 else:
-                    yield _told(self.mended(piece, "".join(said)), call.answer)
+                    yield _told(self.mended(piece, "".join(said)), call)
             await asyncio.wait([task])
             task.result()
+
+    def sent(self, messages: Sequence[LLMMessage]) -> Sequence[LLMMessage]:
+        """With one system message, where the model takes no more: a memory adds its own behind the conversation.
+
+        AutoGen joins those that follow one another, and fails with a ValueError where something is between them.
+        """
+        system = [message.content for message in messages if isinstance(message, SystemMessage)]
+        if len(system) < 2 or self.model_info.get("multiple_system_messages", False):
+            return messages
+        others = [message for message in messages if not isinstance(message, SystemMessage)]
+        return [SystemMessage(content="\n\n".join(system)), *others]
 
     def mended(self, result: CreateResult, said: str) -> CreateResult:  # noqa: ARG002  # its heirs need it
         """The result without what AutoGen got wrong; `said` is what was streamed before.
@@ -121,12 +136,24 @@ class _Call(CancellationToken):
         self._request: asyncio.Future[Any] | None = None
         self._chunk: asyncio.Future[Any] | None = None
         self._end: asyncio.Future[Any] | None = None
+        self._first_chunk_at: float | None = None
 
     def link_future(self, future: asyncio.Future[Any]) -> asyncio.Future[Any]:
         if self._request is None:
             self._request = future
+        elif self._end is self._request:
+            future.add_done_callback(self._first_came)
         self._chunk, self._end = self._end, future
         return future
+
+    def _first_came(self, _: asyncio.Future[Any]) -> None:
+        self._first_chunk_at = time.perf_counter()
+
+    @property
+    def first_chunk_at(self) -> float | None:
+        """AutoGen links no chunk of Anthropic's: the stream knows."""
+        told: float | None = getattr(self.answer, "first_at", None)
+        return told or self._first_chunk_at
 
     @property
     def answer(self) -> Any:
@@ -175,8 +202,9 @@ async def _apart(work: Coroutine[Any, Any, T], token: CancellationToken | None) 
             task.exception()  # seen: whoever left did not want to know
 
 
-def _told(result: CreateResult, answer: Any) -> CreateResult:
+def _told(result: CreateResult, call: _Call) -> CreateResult:
     """By OpenAI's names, Anthropic's and Ollama's; a chunk of OpenAI's may come in an event of its SDK."""
+    answer = call.answer
     answer = getattr(answer, "chunk", answer)
     usage = getattr(answer, "usage", None)
     cached = _count(getattr(usage, "prompt_tokens_details", None), "cached_tokens")
@@ -185,6 +213,7 @@ def _told(result: CreateResult, answer: Any) -> CreateResult:
         model=getattr(answer, "model", None),
         cached_tokens=_count(usage, "cache_read_input_tokens") if cached is None else cached,
         reasoning_tokens=_count(getattr(usage, "completion_tokens_details", None), "reasoning_tokens"),
+        first_chunk_at=call.first_chunk_at,
     )
 
 

@@ -112,18 +112,24 @@ async def test_nobody_there(case: Case, stream: bool) -> None:
 @each_provider
 async def test_silence(case: Case, stream: bool) -> None:
     """MODEL_TIMEOUT_S passes without a word."""
-    async with case.wire([Hang()]) as wire:
-        told = await failure(case, wire.url, stream, timeout_s=0.2)
-        assert (told.reason, told.detail) == ("timeout", SLOW)
+    async with case.wire(lambda _: Hang()) as wire:
+        timeout_s = 0.1
+        while not wire.requests:  # on a busy machine it may be over before the request is there
+            timeout_s *= 2
+            told = await failure(case, wire.url, stream, timeout_s)
+            assert (told.reason, told.detail) == ("timeout", SLOW)
         await wire.until_abandoned()
 
 
 @each_provider
 async def test_silence_in_the_middle(case: Case) -> None:
     """A stream that falls silent."""
-    async with case.wire([Hang(("Well, ", "I "))]) as wire:
-        told = await failure(case, wire.url, stream=True, timeout_s=0.2)
-        assert (told.reason, told.detail) == ("timeout", SLOW)
+    async with case.wire(lambda _: Hang(("Well, ", "I "))) as wire:
+        timeout_s = 0.1
+        while not wire.streams:  # as above
+            timeout_s *= 2
+            told = await failure(case, wire.url, stream=True, timeout_s=timeout_s)
+            assert (told.reason, told.detail) == ("timeout", SLOW)
         await wire.until_abandoned()
 
 

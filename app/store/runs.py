@@ -1,159 +1,258 @@
-"""Runs: admitted, vouched for, finished. Each function is one short transaction."""
+"""Runs, as their callers see them: admitted, looked at, stopped, answered. Each function is one short transaction.
 
-from collections.abc import Sequence
+Who may run is decided while the session's row is locked (SQLite has one writer anyway), so that one post after the
+other is decided, and the partial unique index on `runs` would refuse what a mistake here let through.
+"""
+
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, Literal
 
-import orjson
-from pydantic import TypeAdapter
-from sqlalchemy import ColumnElement, Row, and_, insert, select, update
+from sqlalchemy import delete, insert, select, update
+from sqlalchemy.dialects.postgresql import insert as insert_unless
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 from uuid_utils import uuid7
 
 from app.caller import Caller
-from app.errors import NotFound, RunLost, SessionBusy, SessionConflict
-from app.events import Run, RunStatus, Usage
-from app.messages import Message
+from app.errors import InvalidInput, NotFound, NotWaiting, SessionBusy, SessionConflict, Unavailable
+from app.events import InputRequest, Position, Run, RunStatus
 from app.store.database import Database
-from app.store.tables import NOBODY, FeedbackRow, MessageRow, RunRow, SessionRow
+from app.store.rows import (
+    ENDED,
+    Saved,
+    Stopped,
+    full_run,
+    open_question,
+    owned_by,
+    question_of,
+    run_of,
+    runs_of,
+    saved_in,
+    session_row,
+    stop,
+    the_run,
+    unended,
+)
+from app.store.tables import FeedbackRow, IdempotencyRow, InputRow, RunRow, SessionRow
 
-MESSAGES: TypeAdapter[Message] = TypeAdapter(Message)
-LOST = RunLost("The process that executed this run ended before the run did; its session is as it was before.")
+IfBusy = Literal["reject", "enqueue", "interrupt"]
+KEY_TTL = timedelta(hours=24)
+"""How long an Idempotency-Key stands for its run."""
+ADMISSIONS = 5
+"""How often an admission is decided anew when another process took the session meanwhile."""
+INTERRUPTED = "Interrupted by a newer run of the session."
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """An Idempotency-Key, and the SHA-256 of what was asked for with it."""
+
+    key: str
+    digest: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewRun:
+    """A run to be admitted."""
+
+    run: Run
+    caller: Caller
+    request: dict[str, Any]
+    """What a process needs to execute it."""
+    root_span_id: str | None = None
+    owner: str | None = None
+    """The process that would execute it at once; None: it is queued in any case, and run again if its process dies."""
+    if_busy: IfBusy = "reject"
+    key: Key | None = None
+    webhook_url: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Admission:
-    """What a run starts from: its session's saved state, and the version that its own state replaces."""
+    """What became of it. `saved` is there for one that is to be executed at once, which is the first attempt."""
 
-    state: bytes | None
-    version: int
+    saved: Saved | None = None
+    joined: str | None = None
+    """The run that the Idempotency-Key stands for already."""
+    stopped: tuple[Stopped, ...] = ()
+    """Runs of the session that were interrupted for it."""
 
 
-class LeaseLost(Exception):
-    """Another process has declared the run dead: what it writes no longer counts."""
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Where a run and its events stand."""
+
+    run: Run
+    attempt: int
+    first_attempt: int
+    last_seq: int | None
+    owner: str | None
+
+    @property
+    def ended(self) -> bool:
+        return self.run.status in ENDED
+
+    def is_end(self, position: Position) -> bool:
+        """Whether nothing can follow that event."""
+        return self.ended and position.attempt == self.attempt and self.last_seq in (None, position.seq)
 
 
 class RunStore:
     """Runs of all callers; whoever reads one names the caller, and finds only the caller's own."""
 
-    def __init__(self, database: Database, lease_s: float) -> None:
+    def __init__(self, database: Database, lease_s: float, max_queued: int = 1000) -> None:
         self._database = database
         self._lease = timedelta(seconds=lease_s)
+        self._max_queued = max_queued
 
-    async def admit(self, run: Run, caller: Caller, root_span_id: str | None = None) -> Admission:
-        """Record the run as running and take its session's lease, creating the session when it is new.
+    async def admit(self, new: NewRun) -> Admission:
+        """Record the run and, if its session is free and it has an owner, let that have it. Creates the session.
 
-        Raises SessionBusy, SessionConflict, or NotFound where the session is another caller's.
+        Raises SessionBusy, SessionConflict, InvalidInput for a key that was used for something else, Unavailable
+        where too many wait, and NotFound where the session is another caller's.
         """
-        now = datetime.now(UTC)
-        try:
-            async with self._database.writing() as connection:
-                session = await _session_for(connection, run, caller, now)
-                dead = and_(_running(now, dead=True), RunRow.session_id == run.session_id)
-                await _end_lost(connection, dead, now)
+        for _ in range(ADMISSIONS):
+            try:
+                return await self._admit(new)
+            except IntegrityError:  # at the same moment, another of the key, or one of the session's was claimed
+                if new.key is not None and (known := await self.joined(new.key, new.caller)) is not None:
+                    return Admission(joined=known)
+                if new.if_busy == "reject":
+                    break
+        raise _busy(new.run)
+
+    async def _admit(self, new: NewRun) -> Admission:
+        run, now = new.run, datetime.now(UTC)
+        async with self._database.writing() as connection:
+            if new.key is not None and (known := await _joined(connection, new.key, new.caller, now)) is not None:
+                return Admission(joined=known)
+            saved, position = await _session_for(connection, run, new.caller, now)
+            others = await unended(connection, run.session_id, now) if position > 1 else []
+            busy = bool(others)
+            stopped: tuple[Stopped, ...] = ()
+            match new.if_busy:
+                case "reject" if busy:
+                    raise _busy(run)
+                case "enqueue" if len(others) > self._max_queued:
+                    raise Unavailable(f"As many runs as may wait for session {run.session_id!r} do.", retry_after_s=5)
+                case "interrupt" if busy:
+                    interrupted = [other for other in others if other.attempt > 0 or other.position < 0]
+                    stopped = tuple(
+                        [await stop(connection, other, "interrupted", INTERRUPTED) for other in interrupted]
+                    )
+                    busy = not all(done.ended for done in stopped)
+                    position = -position
+                case _:
+                    pass
+            here = new.owner is not None and not busy
+            await connection.execute(
+                insert(RunRow).values(
+                    id=run.run_id,
+                    **owned_by(new.caller),
+                    session_id=run.session_id,
+                    agent=run.agent,
+                    status=RunStatus.RUNNING if here else RunStatus.QUEUED,
+                    attempt=int(here),
+                    owner=new.owner if here else None,
+                    lease_expires_at=now + self._lease,
+                    position=position,
+                    queued_at=None if here else now,
+                    background=not here,
+                    request=new.request,
+                    details=run.metadata,
+                    trace_id=run.trace_id,
+                    root_span_id=new.root_span_id,
+                    webhook_url=new.webhook_url,
+                    created_at=run.created_at,
+                )
+            )
+            if new.key is not None:
                 await connection.execute(
-                    insert(RunRow).values(
-                        id=run.run_id,
-                        **owned_by(caller),
-                        session_id=run.session_id,
-                        agent=run.agent,
-                        status=run.status,
-                        lease_expires_at=now + self._lease,
-                        details=run.metadata,
-                        trace_id=run.trace_id,
-                        root_span_id=root_span_id,
-                        created_at=run.created_at,
+                    insert(IdempotencyRow).values(
+                        **owned_by(new.caller),
+                        key=new.key.key,
+                        digest=new.key.digest,
+                        run_id=run.run_id,
+                        created_at=now,
                     )
                 )
-        except IntegrityError:
-            raise SessionBusy(
-                f"Session {run.session_id!r} has a run going on: wait for its end, or cancel it.",
-                retry_after_s=1,
-            ) from None
-        return session
+        return Admission(saved if here else None, stopped=stopped)
 
-    async def renew(self, run_ids: Sequence[str]) -> set[str]:
-        """Vouch for the runs of this process; return those that were declared dead meanwhile."""
-        if not run_ids:
-            return set()
-        async with self._database.writing() as connection:
-            renewed = await connection.scalars(
-                update(RunRow)
-                .where(RunRow.id.in_(run_ids), RunRow.status == RunStatus.RUNNING)
-                .values(lease_expires_at=datetime.now(UTC) + self._lease)
-                .returning(RunRow.id)
-            )
-            return set(run_ids) - set(renewed)
-
-    async def end_lost(self) -> None:
-        """Declare failed whatever runs nobody vouches for any more."""
-        now = datetime.now(UTC)
-        async with self._database.writing() as connection:
-            await _end_lost(connection, _running(now, dead=True), now)
-
-    async def finish(self, run: Run, version: int, state: bytes | None) -> None:
-        """Record the end, the messages and, of a completed run, the session's new state: all or nothing.
-
-        Raises LeaseLost, having written nothing, when the run or the session has gone on without it.
-        """
-        async with self._database.writing() as connection:
-            await _must_match(
-                connection,
-                update(RunRow)
-                .where(RunRow.id == run.run_id, RunRow.status == RunStatus.RUNNING)
-                .values(
-                    status=run.status,
-                    output=run.output,
-                    stop_reason=run.stop_reason,
-                    input_tokens=run.usage.input_tokens,
-                    output_tokens=run.usage.output_tokens,
-                    cost_usd=run.usage.cost_usd,
-                    error=run.error,
-                    finished_at=run.finished_at,
-                )
-                .returning(RunRow.id),
-            )
-            if run.messages:
-                await connection.execute(
-                    insert(MessageRow),
-                    [
-                        {
-                            "run_id": run.run_id,
-                            "position": position,
-                            "session_id": run.session_id,
-                            "body": orjson.dumps(message),
-                        }
-                        for position, message in enumerate(run.messages)
-                    ],
-                )
-            if state is not None:
-                await _must_match(
-                    connection,
-                    update(SessionRow)
-                    .where(SessionRow.id == run.session_id, SessionRow.version == version)
-                    .values(state=state, version=version + 1, updated_at=run.finished_at)
-                    .returning(SessionRow.id),
-                )
+    async def joined(self, key: Key, caller: Caller) -> str | None:
+        """The run that the key stands for, if it does."""
+        async with self._database.reading() as connection:
+            return await _joined(connection, key, caller, datetime.now(UTC), renew=False)
 
     async def get(self, run_id: str, caller: Caller) -> Run:
         """The run with its messages; raises NotFound."""
         async with self._database.reading() as connection:
-            row = (await connection.execute(_runs(caller).where(RunRow.id == run_id))).first()
+            row = (await connection.execute(runs_of(caller).where(RunRow.id == run_id))).first()
             if row is None:
                 raise NotFound(f"There is no run {run_id!r}.")
-            bodies = await connection.scalars(
-                select(MessageRow.body).where(MessageRow.run_id == run_id).order_by(MessageRow.position)
+            return await full_run(connection, row)
+
+    async def standing(self, run_id: str, caller: Caller) -> Standing:
+        """The run without its messages, and where its events stand; raises NotFound."""
+        async with self._database.reading() as connection:
+            row = (await connection.execute(runs_of(caller).where(RunRow.id == run_id))).first()
+            if row is None:
+                raise NotFound(f"There is no run {run_id!r}.")
+            asking = row.status == RunStatus.INPUT_REQUIRED
+            question = await open_question(connection, run_id) if asking else None
+        return Standing(run_of(row, [], question), row.attempt, row.first_attempt, row.last_seq, row.owner)
+
+    async def stop(self, run_id: str, caller: Caller, wish: str, reason: str, *, queued_only: bool = False) -> Stopped:
+        """End it where no process has it, and tell the one that has it otherwise; raises NotFound."""
+        async with self._database.writing() as connection:
+            row = await the_run(connection, run_id, caller)
+            if queued_only and row.status != RunStatus.QUEUED:
+                return Stopped(run_id, ended=False)
+            return await stop(connection, row, wish, reason)
+
+    async def answer(self, run_id: str, caller: Caller, input_id: str | None, value: Any) -> tuple[Run, bool]:
+        """Let the run go on with a person's answer; whether it does: the same answer twice is one.
+
+        Raises NotFound, and NotWaiting where it asks nothing, or something else.
+        """
+        now = datetime.now(UTC)
+        async with self._database.writing() as connection:
+            row = await the_run(connection, run_id, caller)
+            asked = select(InputRow.__table__).where(InputRow.run_id == run_id)
+            asked = asked.where(InputRow.id == input_id) if input_id else asked.order_by(InputRow.created_at.desc())
+            question = (await connection.execute(asked.limit(1))).first()
+            if question is None:
+                raise NotWaiting(
+                    f"Run {run_id!r} does not wait for that: its input_request says for what, if anything."
+                )
+            if question.answered_at is not None:
+                if question.answer == {"value": value}:
+                    return run_of(row, []), False
+                raise NotWaiting(f"Run {run_id!r} does not wait for input (any more).")
+            await connection.execute(
+                update(InputRow).where(InputRow.id == question.id).values(answer={"value": value}, answered_at=now)
             )
-            return run_of(row, [MESSAGES.validate_json(body) for body in bodies])
+            await connection.execute(
+                update(RunRow).where(RunRow.id == run_id).values(status=RunStatus.QUEUED, queued_at=now)
+            )
+            row = (await connection.execute(runs_of(caller).where(RunRow.id == run_id))).one()
+        return run_of(row, []), True
+
+    async def question(self, run_id: str, caller: Caller, input_id: str | None) -> InputRequest | None:
+        """What the run asked last, answered or not, or that one; None where it asked nothing. Raises NotFound."""
+        await self.standing(run_id, caller)
+        query = select(InputRow.__table__).where(InputRow.run_id == run_id)
+        query = query.where(InputRow.id == input_id) if input_id else query.order_by(InputRow.created_at.desc())
+        async with self._database.reading() as connection:
+            row = (await connection.execute(query.limit(1))).first()
+        return None if row is None else question_of(row)
 
     async def add_feedback(
         self, run_id: str, caller: Caller, *, score: float, label: str | None, comment: str | None
     ) -> tuple[Run, str | None]:
         """Keep what was said of the run; the run without its messages, and its root's span. Raises NotFound."""
         async with self._database.writing() as connection:
-            row = (await connection.execute(_runs(caller).where(RunRow.id == run_id))).first()
+            row = (await connection.execute(runs_of(caller).where(RunRow.id == run_id))).first()
             if row is None:
                 raise NotFound(f"There is no run {run_id!r}.")
             now = datetime.now(UTC)
@@ -166,91 +265,69 @@ class RunStore:
 
     async def of_session(self, session_id: str, caller: Caller, limit: int, before: str | None) -> list[Run]:
         """A session's runs without their messages, newest first, older than run `before`."""
-        query = _runs(caller).where(RunRow.session_id == session_id).order_by(RunRow.id.desc()).limit(limit)
+        query = runs_of(caller).where(RunRow.session_id == session_id).order_by(RunRow.id.desc()).limit(limit)
         if before is not None:
             query = query.where(RunRow.id < before)
         async with self._database.reading() as connection:
             return [run_of(row, []) for row in await connection.execute(query)]
 
 
-def owned_by(caller: Caller) -> dict[str, str]:
-    """The owner's columns."""
-    return {"tenant": caller.tenant, "user_id": caller.user or NOBODY}
-
-
-def run_of(row: Row[Any], messages: list[Message]) -> Run:
-    """The record as the contract shows it; a run whose lease has run out is shown as what it is: lost."""
-    lost = row.status == RunStatus.RUNNING and row.lease_expires_at < datetime.now(UTC)
-    return Run(
-        run_id=row.id,
-        agent=row.agent,
-        session_id=row.session_id,
-        user_id=row.user_id or None,
-        status=RunStatus.FAILED if lost else RunStatus(row.status),
-        output=row.output,
-        messages=messages,
-        stop_reason=row.stop_reason,
-        usage=Usage(row.input_tokens, row.output_tokens, row.cost_usd),
-        error=LOST.problem(run_id=row.id, trace_id=row.trace_id) if lost else row.error,
-        trace_id=row.trace_id,
-        metadata=row.metadata,
-        created_at=row.created_at,
-        finished_at=row.lease_expires_at if lost else row.finished_at,
+def _busy(run: Run) -> SessionBusy:
+    return SessionBusy(
+        f"Session {run.session_id!r} has a run going on: wait for its end, cancel it, "
+        "or send if_busy as enqueue or interrupt.",
+        retry_after_s=1,
     )
 
 
-def _runs(caller: Caller) -> Any:
+async def _joined(
+    connection: AsyncConnection, key: Key, caller: Caller, now: datetime, *, renew: bool = True
+) -> str | None:
     owner = owned_by(caller)
-    return select(RunRow.__table__).where(RunRow.tenant == owner["tenant"], RunRow.user_id == owner["user_id"])
-
-
-def _running(now: datetime, *, dead: bool) -> ColumnElement[bool]:
-    in_time = RunRow.lease_expires_at < now if dead else RunRow.lease_expires_at >= now
-    return and_(RunRow.status == RunStatus.RUNNING, in_time)
-
-
-async def _session_for(connection: AsyncConnection, run: Run, caller: Caller, now: datetime) -> Admission:
-    owner = owned_by(caller)
-    mine = select(SessionRow.agent, SessionRow.state, SessionRow.version).where(
-        SessionRow.id == run.session_id,
-        SessionRow.tenant == owner["tenant"],
-        SessionRow.user_id == owner["user_id"],
+    mine = (
+        IdempotencyRow.tenant == owner["tenant"],
+        IdempotencyRow.user_id == owner["user_id"],
+        IdempotencyRow.key == key.key,
     )
-    found = (await connection.execute(mine)).first()
-    if found is None:
-        try:
-            async with connection.begin_nested():
-                await connection.execute(
-                    insert(SessionRow).values(
-                        id=run.session_id, **owner, agent=run.agent, version=0, created_at=now, updated_at=now
-                    )
-                )
-        except IntegrityError:
-            found = (await connection.execute(mine)).first()  # this caller's own, made at the same moment
-            if found is None:
-                raise NotFound(f"There is no session {run.session_id!r}.") from None
-        else:
-            return Admission(None, 0)
-    if found.agent != run.agent:
+    row = (await connection.execute(select(IdempotencyRow.__table__).where(*mine))).first()
+    if row is None:
+        return None
+    if row.created_at < now - KEY_TTL:
+        if renew:
+            await connection.execute(delete(IdempotencyRow).where(*mine))
+        return None
+    if row.digest != key.digest:
+        raise InvalidInput(
+            "The Idempotency-Key was used for another request: take a new key.",
+            errors=[{"loc": ["header", "Idempotency-Key"], "msg": "Stands for another request."}],
+        )
+    return str(row.run_id)
+
+
+async def _session_for(connection: AsyncConnection, run: Run, caller: Caller, now: datetime) -> tuple[Saved, int]:
+    """The run's session, locked, and the place that the run gets in its queue: 1 in a new one."""
+    row = await session_row(connection, run.session_id, caller)
+    if row is None:
+        made = insert_unless(SessionRow).values(
+            id=run.session_id,
+            **owned_by(caller),
+            agent=run.agent,
+            version=0,
+            next_position=2,
+            created_at=now,
+            updated_at=now,
+        )
+        if (await connection.execute(made.on_conflict_do_nothing().returning(SessionRow.id))).first() is not None:
+            return Saved(None, 0, 0), 1
+        row = await session_row(connection, run.session_id, caller)  # this caller's own, made at the same moment
+        if row is None:
+            raise NotFound(f"There is no session {run.session_id!r}.")
+    if row.agent != run.agent:
         raise SessionConflict(
-            f"Session {run.session_id!r} is a conversation with {found.agent!r}: "
+            f"Session {run.session_id!r} is a conversation with {row.agent!r}: "
             f"take another session_id for {run.agent!r}."
         )
-    return Admission(found.state, found.version)
-
-
-async def _end_lost(connection: AsyncConnection, condition: ColumnElement[bool], now: datetime) -> None:
-    lost = (
-        await connection.execute(select(RunRow.id, RunRow.trace_id).where(condition).with_for_update(skip_locked=True))
-    ).all()
-    for run_id, trace_id in lost:
-        await connection.execute(
-            update(RunRow)
-            .where(RunRow.id == run_id, condition)
-            .values(status=RunStatus.FAILED, error=LOST.problem(run_id=run_id, trace_id=trace_id), finished_at=now)
-        )
-
-
-async def _must_match(connection: AsyncConnection, statement: Any) -> None:
-    if (await connection.execute(statement)).first() is None:
-        raise LeaseLost
+    await connection.execute(
+        update(SessionRow).where(SessionRow.id == run.session_id).values(next_position=row.next_position + 1)
+    )
+    return await saved_in(connection, run.session_id, row.version), row.next_position

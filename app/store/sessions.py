@@ -1,18 +1,19 @@
-"""Sessions as their owner sees them: listed, read, deleted. Runs write them (see `runs`)."""
+"""Sessions as their owner sees them: listed, read, deleted. Runs write them (see `runs`); `history` takes them back."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import delete, select, tuple_
+from sqlalchemy import and_, delete, select, text, tuple_
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.caller import Caller
 from app.errors import NotFound, SessionBusy
 from app.events import RunStatus
 from app.messages import Message
 from app.store.database import Database
-from app.store.runs import MESSAGES, owned_by
-from app.store.tables import MessageRow, RunRow, SessionRow
+from app.store.rows import MESSAGES, owned_by, session_row, unended
+from app.store.tables import HELD, MessageRow, RunRow, SessionRow, StateRow
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,16 +23,30 @@ class Session:
     session_id: str
     agent: str
     user_id: str | None
+    version: int
+    """Raised with each state that is saved, and by going back."""
+    turns: int
+    """How many completed runs the conversation has."""
+    active_run_id: str | None
+    """The run that goes on, or waits for a person."""
     created_at: datetime
     updated_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A message's place in its session: the run it belongs to, and its position there."""
+    """A message's place in its session: the turn it belongs to, and its position there."""
 
-    run_id: str
+    turn: int
     position: int
+
+
+@dataclass(frozen=True, slots=True)
+class Deleted:
+    """What went with a session: all its runs, and those of them that had not ended."""
+
+    run_ids: list[str]
+    unended: list[str]
 
 
 class SessionStore:
@@ -51,63 +66,87 @@ class SessionStore:
     async def get(self, session_id: str, caller: Caller) -> Session:
         """Raises NotFound."""
         async with self._database.reading() as connection:
-            row = (await connection.execute(_mine(caller).where(SessionRow.id == session_id))).first()
-        if row is None:
-            raise NotFound(f"There is no session {session_id!r}.")
-        return _session(row)
+            return await the_session(connection, session_id, caller)
 
     async def messages(self, session_id: str, limit: int, after: Place | None) -> list[tuple[Place, Message]]:
-        """What was said in the completed runs, oldest first. The session must have been found for the caller."""
+        """What the conversation holds, oldest first. The session must have been found for the caller."""
         query = (
-            select(MessageRow.run_id, MessageRow.position, MessageRow.body)
-            .join(RunRow, RunRow.id == MessageRow.run_id)
-            .where(MessageRow.session_id == session_id, RunRow.status == RunStatus.COMPLETED)
-            .order_by(MessageRow.run_id, MessageRow.position)
+            select(MessageRow.turn, MessageRow.position, MessageRow.body)
+            .where(MessageRow.session_id == session_id, MessageRow.turn.is_not(None))
+            .order_by(MessageRow.turn, MessageRow.position)
             .limit(limit)
         )
         if after is not None:
-            place = tuple_(MessageRow.run_id, MessageRow.position)
-            query = query.where(place > tuple_(after.run_id, after.position))
+            place = tuple_(MessageRow.turn, MessageRow.position)
+            query = query.where(place > tuple_(after.turn, after.position))
         async with self._database.reading() as connection:
-            rows = await connection.execute(query)
-            return [(Place(run_id, position), MESSAGES.validate_json(body)) for run_id, position, body in rows]
+            rows: Any = await connection.execute(query)
+            return [(Place(turn, position), MESSAGES.validate_json(body)) for turn, position, body in rows]
 
-    async def delete(self, session_id: str, caller: Caller) -> None:
-        """Remove the session with its runs and messages; raises NotFound, or SessionBusy while one runs."""
-        owner = owned_by(caller)
+    async def delete(self, session_id: str, caller: Caller) -> Deleted:
+        """Remove the session with its runs and messages, those too that wait: for their turn, or for a person.
+
+        Raises NotFound, and SessionBusy while a process executes one.
+        """
         async with self._database.writing() as connection:
-            running = await connection.scalar(
-                select(RunRow.id).where(
-                    RunRow.session_id == session_id,
-                    RunRow.tenant == owner["tenant"],
-                    RunRow.user_id == owner["user_id"],
-                    RunRow.status == RunStatus.RUNNING,
+            if await session_row(connection, session_id, caller) is None:
+                raise no_session(session_id)
+            await unended(connection, session_id, datetime.now(UTC))
+            gone = (
+                await connection.execute(
+                    delete(RunRow)
+                    .where(RunRow.session_id == session_id, RunRow.status != RunStatus.RUNNING)
+                    .returning(RunRow.id, RunRow.finished_at)
                 )
-            )
+            ).all()
+            # Looked for afterwards: a process that was taking one from the queue has it now, and kept it from going.
+            running = await connection.scalar(select(RunRow.id).where(RunRow.session_id == session_id))
             if running is not None:
                 raise SessionBusy(
-                    f"Session {session_id!r} has a run going on: cancel run {running!r} first.",
-                    retry_after_s=1,
+                    f"Session {session_id!r} has a run going on: cancel run {running!r} first.", retry_after_s=1
                 )
-            deleted = await connection.execute(
-                delete(SessionRow)
-                .where(
-                    SessionRow.id == session_id,
-                    SessionRow.tenant == owner["tenant"],
-                    SessionRow.user_id == owner["user_id"],
-                )
-                .returning(SessionRow.id)
-            )
-            if deleted.first() is None:
-                raise NotFound(f"There is no session {session_id!r}.")
+            await connection.execute(delete(SessionRow).where(SessionRow.id == session_id))
+        return Deleted([row.id for row in gone], [row.id for row in gone if row.finished_at is None])
+
+
+def no_session(session_id: str) -> NotFound:
+    return NotFound(f"There is no session {session_id!r}.")
+
+
+async def the_session(connection: AsyncConnection, session_id: str, caller: Caller) -> Session:
+    """Raises NotFound."""
+    row = (await connection.execute(_mine(caller).where(SessionRow.id == session_id))).first()
+    if row is None:
+        raise no_session(session_id)
+    return _session(row)
+
+
+_ACTIVE = (
+    select(RunRow.id)
+    .where(RunRow.session_id == SessionRow.id, text(HELD))  # the index's own words: there is one at most
+    .correlate(SessionRow)
+    .scalar_subquery()
+    .label("active_run_id")
+)
 
 
 def _mine(caller: Caller) -> Any:
     owner = owned_by(caller)
-    return select(SessionRow.__table__).where(
-        SessionRow.tenant == owner["tenant"], SessionRow.user_id == owner["user_id"]
+    return (
+        select(SessionRow.__table__, StateRow.turn, _ACTIVE)
+        .outerjoin(StateRow, and_(StateRow.session_id == SessionRow.id, StateRow.version == SessionRow.version))
+        .where(SessionRow.tenant == owner["tenant"], SessionRow.user_id == owner["user_id"])
     )
 
 
 def _session(row: Any) -> Session:
-    return Session(row.id, row.agent, row.user_id or None, row.created_at, row.updated_at)
+    return Session(
+        session_id=row.id,
+        agent=row.agent,
+        user_id=row.user_id or None,
+        version=row.version,
+        turns=row.turn or 0,
+        active_run_id=row.active_run_id,
+        created_at=row.created_at,
+        updated_at=row.updated_at,
+    )

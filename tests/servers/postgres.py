@@ -12,12 +12,14 @@ import shutil
 import socket
 import subprocess
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from importlib.util import find_spec
 from itertools import count
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
@@ -26,22 +28,20 @@ set -e
 bin=$1 settings=$2 folder=$PWD
 "$bin/initdb" -D data -U postgres --pwfile=password --auth=scram-sha-256 --encoding=UTF8 --locale=C -N >&2
 echo initialised
-while read -r port; do
-  if "$bin/pg_ctl" start -w -t 60 -D data -l log -o "-p $port -h 127.0.0.1 -k '' $settings" >&2; then
-    echo started
-    cat
-    "$bin/pg_ctl" stop -w -D data -m immediate >&2
-    break
-  fi
-  echo failed
+while read -r command what; do
+  case $command in
+    start) set -- start -w -t 60 -l log -o "-p $what -h 127.0.0.1 -k '' $settings";;
+    stop) set -- stop -w -t 60 -m "$what";;
+  esac
+  if "$bin/pg_ctl" "$@" -D data >&2; then echo done; else echo failed; fi
 done
+"$bin/pg_ctl" stop -w -D data -m immediate >&2 || :
 cd / && rm -rf "$folder"
 """
 
-# It is thrown away: nothing needs to survive a crash.
+# It is thrown away: nothing needs to survive a crash of the machine. Of the server's own end it does: see `restart`.
 _SETTINGS = {
     "fsync": "off",
-    "synchronous_commit": "off",
     "full_page_writes": "off",
     "autovacuum": "off",
     "shared_buffers": "16MB",
@@ -63,6 +63,8 @@ class Postgres:
     binaries: Path
     keeper: int
     """The process id of the shell that owns the server."""
+    _order: Callable[[str], None]
+    """Has the keeper do something."""
 
     def url(self, database: str) -> str:
         return f"postgresql://postgres:{self.password}@127.0.0.1:{self.port}/{database}"
@@ -75,6 +77,18 @@ class Postgres:
 
     def drop(self, database: str) -> None:
         self.execute(f"DROP DATABASE {database} WITH (FORCE)")
+
+    def stop(self, mode: Literal["fast", "immediate"] = "fast") -> None:
+        """End it in order, or as if it had crashed; what was committed is there again when it is started."""
+        self._order(f"stop {mode}")
+
+    def start(self) -> None:
+        """On the same port."""
+        self._order(f"start {self.port}")
+
+    def restart(self, mode: Literal["fast", "immediate"] = "fast") -> None:
+        self.stop(mode)
+        self.start()
 
     def execute(self, statement: str, *, database: str = "postgres") -> str:
         """What psql prints for it: rows as lines, columns with `|` between."""
@@ -116,23 +130,32 @@ def running() -> Iterator[Postgres]:
         ) as keeper,
     ):
         try:
-            yield Postgres(_start(keeper, folder), password, binaries, keeper.pid)
+            order = partial(_order, keeper, folder)
+            yield Postgres(_begin(keeper, order), password, binaries, keeper.pid, order)
         finally:
             keeper.communicate()
 
 
-def _start(keeper: subprocess.Popen[bytes], folder: Path) -> int:
+def _begin(keeper: subprocess.Popen[bytes], order: Callable[[str], None]) -> int:
     """The port on which the server answers; a free one may be taken until it listens: then the next."""
+    assert keeper.stdout is not None
+    keeper.stdout.readline()  # initialised; if it is not, the order fails
+    for _ in range(2):
+        with suppress(PostgresError):
+            order(f"start {(port := _free_port())}")
+            return port
+    order(f"start {(port := _free_port())}")
+    return port
+
+
+def _order(keeper: subprocess.Popen[bytes], folder: Path, command: str) -> None:
     assert keeper.stdin is not None
     assert keeper.stdout is not None
-    if keeper.stdout.readline() == b"initialised\n":
-        for _ in range(3):
-            port = _free_port()
-            keeper.stdin.write(b"%d\n" % port)
-            keeper.stdin.flush()
-            if keeper.stdout.readline() == b"started\n":
-                return port
-    raise PostgresError("".join(log.read_text() for log in sorted(folder.glob("*log"))))
+    with suppress(BrokenPipeError):
+        keeper.stdin.write(f"{command}\n".encode())
+        keeper.stdin.flush()
+    if keeper.stdout.readline() != b"done\n":
+        raise PostgresError("".join(log.read_text() for log in sorted(folder.glob("*log"))))
 
 
 def _copied_for(user: int, folder: Path, binaries: Path) -> Path:

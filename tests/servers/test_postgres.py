@@ -4,6 +4,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 import pytest
 from sqlalchemy import text
@@ -39,6 +40,22 @@ def test_it_asks_for_the_password(postgres: Postgres) -> None:
     """Other users of the machine, who can reach loopback as well, do not get in."""
     with pytest.raises(PostgresError, match="password"):
         replace(postgres, password="wrong").execute("SELECT 1")
+
+
+@pytest.mark.parametrize("mode", ["fast", "immediate"])
+def test_it_comes_back_with_what_was_committed(
+    postgres: Postgres, postgres_url: str, mode: Literal["fast", "immediate"]
+) -> None:
+    """On the same port, even after an end that looks like a crash."""
+    database = postgres_url.rpartition("/")[2]
+    postgres.execute("CREATE TABLE kept (x int); INSERT INTO kept VALUES (1)", database=database)
+    postgres.stop(mode)
+    try:
+        with pytest.raises(PostgresError, match="refused"):
+            postgres.execute("SELECT 1")
+    finally:
+        postgres.start()
+    assert postgres.execute("SELECT x FROM kept", database=database) == "1"
 
 
 _HOLDER = """

@@ -1,0 +1,29 @@
+"""How the processes of one deployment know of each other: who is dead, and what the others should look at.
+
+`peers_for(database)` chooses. Every process has a `process_id` of its own, new at each start, that goes into
+`runs.owner`. `dead(owners)` says which of those are gone for certain, because what only a living process can hold is
+free: Postgres drops a session's advisory lock with its connection, the kernel drops a file's lock with its process.
+A process that hangs holds on; leases are for those. `tell(topic, *ids)` wakes the listeners of every process.
+"""
+
+import sys
+from pathlib import Path
+
+from sqlalchemy import make_url
+
+from app.store.database import Database
+from app.store.local_peers import FilePeers, Listener, Peers
+from app.store.notices import Topic
+from app.store.postgres_peers import PostgresPeers
+
+__all__ = ["Listener", "Peers", "Topic", "peers_for"]
+
+
+def peers_for(database: Database) -> Peers:
+    """The peers of whoever uses the same database."""
+    url = make_url(database.url)
+    if url.get_backend_name() == "postgresql":
+        return PostgresPeers(url)
+    if sys.platform == "win32":
+        return Peers()
+    return FilePeers(Path(f"{url.database}.processes"))

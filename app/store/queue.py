@@ -1,0 +1,349 @@
+"""Runs, as the processes that execute them see them: claimed, vouched for, finished, paused, given back, taken over.
+
+The runs table is the queue (docs/decisions/0011). A claim raises the run's attempt, and everything that its process
+writes afterwards names that attempt: a process that was taken for dead can write nothing more.
+"""
+
+from collections.abc import Collection
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Row, and_, delete, exists, insert, select, update
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.orm import aliased
+
+from app.caller import Caller
+from app.errors import InputExpired
+from app.events import InputRequest, Run, RunStatus
+from app.store.database import Database
+from app.store.rows import (
+    HELD,
+    LOST,
+    LeaseLost,
+    Saved,
+    announce,
+    caller_of,
+    end,
+    full_run,
+    put_messages,
+    question_of,
+    run_of,
+)
+from app.store.runs import INTERRUPTED, KEY_TTL
+from app.store.tables import IdempotencyRow, InputRow, RunRow, SessionRow, StateRow
+
+BATCH = 100
+"""Rows that one look at what is overdue takes."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claim:
+    """What a process needs to execute a run that it has taken."""
+
+    run: Run
+    caller: Caller
+    request: dict[str, Any]
+    attempt: int
+    saved: Saved
+    root_span_id: str | None = None
+    queued_at: datetime | None = None
+    last_seq: int = 0
+    """The number of the last event, where the run goes on after a pause."""
+    restarted: bool = False
+    """Whether it begins anew, since its process died or left it."""
+    checkpoint: bytes | None = None
+    question: InputRequest | None = None
+    """What it had asked."""
+    answer: Any = None
+
+
+class Queue:
+    """The runs that are to be executed, and those that are."""
+
+    def __init__(self, database: Database, lease_s: float, state_versions: int = 50, max_restarts: int = 3) -> None:
+        self._database = database
+        self._lease = timedelta(seconds=lease_s)
+        self._state_versions = state_versions
+        self._max_restarts = max_restarts
+
+    async def claim(self, owner: str) -> Claim | None:
+        """Take the run that has waited longest of those that head a free session's queue; None where there is none."""
+        now = datetime.now(UTC)
+        try:
+            async with self._database.writing() as connection:
+                row = (await connection.execute(_HEAD)).first()
+                if row is None:
+                    return None
+                begun_anew = row.attempt > 0 and row.last_seq is None
+                attempt = row.attempt + 1
+                first = attempt if begun_anew or row.attempt == 0 else row.first_attempt
+                await connection.execute(
+                    update(RunRow)
+                    .where(RunRow.id == row.id)
+                    .values(
+                        status=RunStatus.RUNNING,
+                        attempt=attempt,
+                        first_attempt=first,
+                        last_seq=None,
+                        owner=owner,
+                        lease_expires_at=now + self._lease,
+                    )
+                )
+                session = await _saved(connection, row.session_id)
+                asked = await _answered(connection, row) if row.checkpoint is not None else None
+        except IntegrityError:  # the session was taken at the same moment
+            return None
+        return Claim(
+            run=replace(run_of(row, []), status=RunStatus.RUNNING),
+            caller=caller_of(row),
+            request=row.request,
+            attempt=attempt,
+            saved=session,
+            root_span_id=row.root_span_id,
+            queued_at=row.queued_at,
+            last_seq=row.last_seq or 0,
+            restarted=begun_anew,
+            checkpoint=row.checkpoint,
+            question=asked and question_of(asked),
+            answer=asked and asked.answer["value"],
+        )
+
+    async def renew(self, attempts: dict[str, int]) -> dict[str, str | None]:
+        """Vouch for these runs, each in its attempt; those that are still this process's, with the wish to stop."""
+        if not attempts:
+            return {}
+        async with self._database.writing() as connection:
+            rows = await connection.execute(
+                update(RunRow)
+                .where(RunRow.id.in_(attempts), RunRow.status == RunStatus.RUNNING)
+                .values(lease_expires_at=datetime.now(UTC) + self._lease)
+                .returning(RunRow.id, RunRow.attempt, RunRow.stop_wish)
+            )
+            return {row.id: row.stop_wish for row in rows if row.attempt == attempts[row.id]}
+
+    async def wishes(self, attempts: dict[str, int]) -> dict[str, str | None]:
+        """Which of these runs are still this process's, with the wish to stop."""
+        if not attempts:
+            return {}
+        query = select(RunRow.id, RunRow.attempt, RunRow.stop_wish).where(
+            RunRow.id.in_(attempts), RunRow.status == RunStatus.RUNNING
+        )
+        async with self._database.reading() as connection:
+            rows = await connection.execute(query)
+            return {row.id: row.stop_wish for row in rows if row.attempt == attempts[row.id]}
+
+    async def finish(
+        self, run: Run, attempt: int, saved: Saved, state: bytes | None, last_seq: int, webhook_url: str | None = None
+    ) -> bool:
+        """Record the end, the messages and, of a completed run, the session's new state: all or nothing.
+
+        Returns whether others of the session wait. Raises LeaseLost, having written nothing, when the run or the
+        session has gone on without it.
+        """
+        turn = None if state is None else saved.turn + 1
+        async with self._database.writing() as connection:
+            await _lock(connection, run.session_id)
+            await _must_match(
+                connection,
+                update(RunRow)
+                .where(RunRow.id == run.run_id, RunRow.status == RunStatus.RUNNING, RunRow.attempt == attempt)
+                .values(**_outcome(run), last_seq=last_seq, checkpoint=None, finished_at=run.finished_at)
+                .returning(RunRow.id),
+            )
+            await put_messages(connection, run, turn, again=attempt > 1)
+            if state is not None:
+                await self._save(connection, run, saved, state)
+            if webhook_url is not None:
+                await announce(connection, run.run_id, webhook_url, datetime.now(UTC))
+            waiting = select(exists().where(RunRow.session_id == run.session_id, RunRow.status == RunStatus.QUEUED))
+            return bool(await connection.scalar(waiting))
+
+    async def pause(self, run: Run, attempt: int, checkpoint: bytes, last_seq: int) -> None:
+        """Record the question that the run waits with, and where it goes on. Raises LeaseLost as `finish` does."""
+        question = run.input_request
+        assert question is not None, "a run that pauses asks"  # noqa: S101
+        async with self._database.writing() as connection:
+            await _lock(connection, run.session_id)
+            await _must_match(
+                connection,
+                update(RunRow)
+                .where(
+                    RunRow.id == run.run_id,
+                    RunRow.status == RunStatus.RUNNING,
+                    RunRow.attempt == attempt,
+                    RunRow.stop_wish.is_(None),
+                )
+                .values(**_outcome(run), last_seq=last_seq, checkpoint=checkpoint, owner=None, background=True)
+                .returning(RunRow.id),
+            )
+            await put_messages(connection, run, None, again=attempt > 1)
+            await connection.execute(
+                insert(InputRow).values(
+                    id=question.input_id,
+                    run_id=run.run_id,
+                    prompt=question.prompt,
+                    source=question.source,
+                    json_schema=question.schema,
+                    expires_at=question.expires_at,
+                    created_at=datetime.now(UTC),
+                )
+            )
+
+    async def release(self, run_id: str, attempt: int) -> bool:
+        """Give a run back, for another process to begin it anew; whether it still was this one's."""
+        async with self._database.writing() as connection:
+            released = await connection.execute(
+                update(RunRow)
+                .where(RunRow.id == run_id, RunRow.status == RunStatus.RUNNING, RunRow.attempt == attempt)
+                .values(status=RunStatus.QUEUED, owner=None, queued_at=datetime.now(UTC))
+                .returning(RunRow.id)
+            )
+            return released.first() is not None
+
+    async def owners(self) -> set[str]:
+        """The processes that have runs."""
+        query = select(RunRow.owner).where(RunRow.status == RunStatus.RUNNING).distinct()
+        async with self._database.reading() as connection:
+            return {owner for owner in await connection.scalars(query) if owner is not None}
+
+    async def take_over(self, dead: Collection[str]) -> list[str]:
+        """Of runs whose process is dead, or has not vouched for them: queue again, or end. Those runs' ids."""
+        now = datetime.now(UTC)
+        lost = select(RunRow.__table__).where(
+            RunRow.status == RunStatus.RUNNING,
+            (RunRow.lease_expires_at < now) | RunRow.owner.in_(dead) | RunRow.owner.is_(None),
+        )
+        async with self._database.reading() as connection:
+            if (await connection.execute(lost.limit(1))).first() is None:
+                return []
+        async with self._database.writing() as connection:
+            rows = (await connection.execute(lost.limit(BATCH).with_for_update(skip_locked=True))).all()
+            for row in rows:
+                if row.stop_wish is not None:
+                    reason = INTERRUPTED if row.stop_wish == "interrupted" else "Cancelled by the caller."
+                    await end(connection, row, RunStatus.CANCELLED, stop_reason=reason)
+                elif row.background and row.restarts < self._max_restarts:
+                    await connection.execute(
+                        update(RunRow)
+                        .where(RunRow.id == row.id, RunRow.attempt == row.attempt)
+                        .values(status=RunStatus.QUEUED, owner=None, queued_at=now, restarts=row.restarts + 1)
+                    )
+                else:
+                    await end(connection, row, RunStatus.FAILED, error=LOST)
+        return [row.id for row in rows]
+
+    async def expire_inputs(self) -> list[str]:
+        """Fail the runs whose questions nobody answered in time; their ids."""
+        now = datetime.now(UTC)
+        overdue = (
+            select(RunRow.__table__)
+            .join(InputRow, InputRow.run_id == RunRow.id)
+            .where(InputRow.answered_at.is_(None), InputRow.expires_at < now)
+            .where(RunRow.status == RunStatus.INPUT_REQUIRED)
+        )
+        async with self._database.reading() as connection:
+            found = (await connection.execute(overdue.limit(BATCH))).all()
+        if not found:
+            return []
+        expired = InputExpired("Nobody answered the run's question in time: run it again.")
+        async with self._database.writing() as connection:
+            locked = overdue.limit(BATCH).with_for_update(of=RunRow, skip_locked=True)
+            rows = (await connection.execute(locked)).all()
+            for row in rows:
+                await end(connection, row, RunStatus.FAILED, error=expired)
+        return [row.id for row in rows]
+
+    async def forget_keys(self) -> None:
+        """Remove Idempotency-Keys that stand for nothing any more."""
+        async with self._database.writing() as connection:
+            await connection.execute(
+                delete(IdempotencyRow).where(IdempotencyRow.created_at < datetime.now(UTC) - KEY_TTL)
+            )
+
+    async def record(self, run_id: str) -> Run | None:
+        """A run with its messages, whoever's it is; None for one that was deleted."""
+        async with self._database.reading() as connection:
+            row = (await connection.execute(select(RunRow.__table__).where(RunRow.id == run_id))).first()
+            return None if row is None else await full_run(connection, row)
+
+    async def _save(self, connection: AsyncConnection, run: Run, saved: Saved, state: bytes) -> None:
+        version = saved.version + 1
+        await _must_match(
+            connection,
+            update(SessionRow)
+            .where(SessionRow.id == run.session_id, SessionRow.version == saved.version)
+            .values(version=version, updated_at=run.finished_at)
+            .returning(SessionRow.id),
+        )
+        await connection.execute(
+            insert(StateRow).values(
+                session_id=run.session_id,
+                version=version,
+                run_id=run.run_id,
+                turn=saved.turn + 1,
+                state=state,
+                created_at=run.finished_at,
+            )
+        )
+        if version > self._state_versions:
+            await connection.execute(
+                delete(StateRow).where(
+                    StateRow.session_id == run.session_id, StateRow.version <= version - self._state_versions
+                )
+            )
+
+
+_HOLDER, _EARLIER = aliased(RunRow), aliased(RunRow)
+_HEAD = (
+    select(RunRow.__table__)
+    .where(
+        RunRow.status == RunStatus.QUEUED,
+        ~exists().where(_HOLDER.session_id == RunRow.session_id, _HOLDER.status.in_(HELD)),
+        ~exists().where(
+            _EARLIER.session_id == RunRow.session_id,
+            _EARLIER.status == RunStatus.QUEUED,
+            _EARLIER.position < RunRow.position,
+        ),
+    )
+    .order_by(RunRow.queued_at)
+    .limit(1)
+    .with_for_update(skip_locked=True)
+)
+
+
+def _outcome(run: Run) -> dict[str, Any]:
+    return {
+        "status": run.status,
+        "output": run.output,
+        "stop_reason": run.stop_reason,
+        "input_tokens": run.usage.input_tokens,
+        "output_tokens": run.usage.output_tokens,
+        "cost_usd": run.usage.cost_usd,
+        "error": run.error,
+    }
+
+
+async def _saved(connection: AsyncConnection, session_id: str) -> Saved:
+    query = (
+        select(SessionRow.version, StateRow.state, StateRow.turn)
+        .outerjoin(StateRow, and_(StateRow.session_id == SessionRow.id, StateRow.version == SessionRow.version))
+        .where(SessionRow.id == session_id)
+    )
+    row = (await connection.execute(query)).one()
+    return Saved(row.state, row.version, row.turn or 0)
+
+
+async def _answered(connection: AsyncConnection, row: Row[Any]) -> Row[Any]:
+    query = select(InputRow.__table__).where(InputRow.run_id == row.id, InputRow.answer.is_not(None))
+    return (await connection.execute(query.order_by(InputRow.created_at.desc()).limit(1))).one()
+
+
+async def _lock(connection: AsyncConnection, session_id: str) -> None:
+    await connection.execute(select(SessionRow.id).where(SessionRow.id == session_id).with_for_update())
+
+
+async def _must_match(connection: AsyncConnection, statement: Any) -> None:
+    if (await connection.execute(statement)).first() is None:
+        raise LeaseLost

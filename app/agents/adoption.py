@@ -11,16 +11,22 @@ from collections.abc import Callable, Iterator
 from contextlib import AsyncExitStack
 from typing import Any
 
+from autogen_agentchat.agents import UserProxyAgent
 from autogen_agentchat.base import ChatAgent, Team
+from autogen_core import ComponentBase
+from autogen_core.code_executor import CodeExecutor
 from autogen_core.memory import Memory
 from autogen_core.model_context import ChatCompletionContext
 from autogen_core.models import ChatCompletionClient
 from autogen_core.tools import BaseTool, Workbench
 
-from app.agents.calls import ObservedMemory, observe_mcp, observe_tool
+from app.agents.approval import guard_functions
+from app.agents.calls import ObservedMemory, observe_calls, observe_mcp, observe_tool
 from app.agents.exits import contain
 from app.agents.observed import ObservedClient
 from app.agents.orchestration import observe_team
+from app.agents.person import seat
+from app.agents.recording import record_code, record_tool, record_workbench
 from app.agents.spec import CLOSE_TIMEOUT_S
 
 logger = logging.getLogger(__name__)
@@ -49,24 +55,20 @@ async def adopt(name: str, agent: ChatAgent | Team, stack: AsyncExitStack, *, sp
     one that is started already, is its recipe's.
     """
     own: list[Any] = []
+    observe_calls()
+    guard_functions()
     for part in parts_of(agent):
-        for attribute, value in vars(part).items():
-            if isinstance(value, ChatCompletionClient) and not isinstance(value, ObservedClient):
-                setattr(part, attribute, observed(value, spans=spans))
-                sdk = getattr(value, "_client", None)
-                own.append(sdk if hasattr(sdk, "close") else value)
-            elif isinstance(value, list):
-                value[:] = [_observed_memory(item) for item in value]
+        own += _adopt_values(part, spans=spans)
         match part:
-            case Workbench() if hasattr(part, "_actor"):
-                if part._actor is None:  # noqa: SLF001 AutoGen is pinned
-                    stack.push_async_callback(_stopped, part)
-                    await part.start()
-                atexit.unregister(part._actor._sync_shutdown)  # noqa: SLF001 else the process keeps every session
-                observe_mcp(part)
+            case Workbench():
+                if hasattr(part, "_actor"):
+                    await _started(part, stack)
+                record_workbench(part)
             case ObservedMemory():
                 pass  # closed as what is inside of it
             case ChatAgent() | Memory():
+                if isinstance(part, UserProxyAgent):
+                    seat(part)
                 stack.push_async_callback(closed, part.close)
             case Team():
                 members = [member.name for member in participants_of(part)]
@@ -74,9 +76,38 @@ async def adopt(name: str, agent: ChatAgent | Team, stack: AsyncExitStack, *, sp
             case BaseTool():
                 observe_tool(part)
                 contain(part)
+                record_tool(part)
             case _:
                 pass
     return own
+
+
+def _adopt_values(part: Any, *, spans: bool) -> list[Any]:
+    """Observe what it has; the clients that its recipe made."""
+    own: list[Any] = []
+    owner = getattr(part, "name", "")
+    for attribute, value in vars(part).items():
+        if isinstance(value, list):
+            value[:] = [_observed_memory(item) for item in value]
+        elif not isinstance(value, ComponentBase):
+            continue
+        elif isinstance(value, ObservedClient):
+            setattr(part, attribute, value.owned_by(owner))
+        elif isinstance(value, ChatCompletionClient):
+            setattr(part, attribute, observed(value, spans=spans).owned_by(owner))
+            sdk = getattr(value, "_client", None)
+            own.append(sdk if hasattr(sdk, "close") else value)
+        elif isinstance(value, CodeExecutor):
+            record_code(value)
+    return own
+
+
+async def _started(workbench: Any, stack: AsyncExitStack) -> None:
+    if workbench._actor is None:  # noqa: SLF001 AutoGen is pinned
+        stack.push_async_callback(_stopped, workbench)
+        await workbench.start()
+    atexit.unregister(workbench._actor._sync_shutdown)  # noqa: SLF001 else the process keeps every session
+    observe_mcp(workbench)
 
 
 def observed(client: ChatCompletionClient, *, spans: bool) -> ObservedClient:

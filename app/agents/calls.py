@@ -9,7 +9,6 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import AbstractContextManager
 from typing import Any
 
-import orjson
 from autogen_agentchat.agents import AssistantAgent
 from autogen_core import CancellationToken, FunctionCall
 from autogen_core.memory import Memory, MemoryContent, MemoryQueryResult, UpdateContextResult
@@ -17,18 +16,24 @@ from autogen_core.model_context import ChatCompletionContext
 from autogen_core.models import FunctionExecutionResult
 from autogen_core.tools import BaseTool
 
+from app.agents.approval import ToolDenied
 from app.agents.orchestration import wrap
-from app.telemetry.llm import fail
-from app.telemetry.steps import calling_tool, current_span, step, tool_result
+from app.agents.recording import recorded_execution
+from app.telemetry.llm import as_json, fail
+from app.telemetry.steps import calling_tool, current_span, step, tool_call_of, tool_result
+
+
+def observe_calls() -> None:
+    """AssistantAgent's calls of tools; once a process."""
+    wrap(AssistantAgent, "_execute_tool_call", lambda execute: recorded_execution(_executed(execute)))
 
 
 def observe_tool(tool: BaseTool[Any, Any]) -> None:
     """Its spans tell what it was called with and what it gave; a tool that is shared by runs is wrapped once."""
-    wrap(AssistantAgent, "_execute_tool_call", _executed)
-    if "run_json" in vars(tool):
+    if "run" in vars(tool):
         return
     instance: Any = tool
-    instance.run_json, instance.run = _called(tool.run_json), _ran(tool)
+    instance.run_json, instance.run = _called(tool.name, tool.run_json), _ran(tool)
     if hasattr(tool, "run_stream"):
         instance.run_stream = _streamed(tool)
 
@@ -55,11 +60,17 @@ def _refusal(arguments: str) -> str:
     return "tool_error"
 
 
-def _called(run_json: Callable[..., Any]) -> Callable[..., Any]:
+def _called(name: str, run_json: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(run_json)
     async def called(args: Mapping[str, Any], *others: Any, **options: Any) -> Any:
-        with calling_tool(_json(args)):
-            return await run_json(args, *others, **options)
+        outermost = tool_call_of(None) is None
+        with calling_tool(as_json(args)) as call:
+            try:
+                return await run_json(args, *others, **options)
+            except ToolDenied as denied:
+                if outermost:
+                    call.ended(name, "", str(denied), None)
+                raise
 
     return called
 
@@ -93,7 +104,6 @@ def _streamed(tool: Any) -> Callable[..., Any]:
 
 def observe_mcp(workbench: Any) -> None:
     """The same for the tools of a started MCP workbench, whose results come from its session."""
-    wrap(AssistantAgent, "_execute_tool_call", _executed)
     actor = workbench._actor  # noqa: SLF001 AutoGen is pinned
     if "call" in vars(actor):
         return
@@ -188,8 +198,4 @@ def _memory_step(operation: str, name: str) -> AbstractContextManager[Any]:
 
 def _found(records: list[MemoryContent]) -> dict[str, Any]:
     contents = [str(record.content) for record in records]
-    return {"waggle.memory.records": len(contents), "gen_ai.memory.records": _json(contents)}
-
-
-def _json(value: Any) -> str:
-    return orjson.dumps(value, default=str, option=orjson.OPT_NON_STR_KEYS).decode()
+    return {"waggle.memory.records": len(contents), "gen_ai.memory.records": as_json(contents)}

@@ -8,6 +8,7 @@ from autogen_agentchat.base import ChatAgent, Team
 from autogen_core.tools import Workbench
 
 from app.agents.adoption import clients_of, participants_of, parts_of
+from app.agents.approval import is_needed
 from app.agents.spec import AgentSpec
 
 
@@ -19,6 +20,8 @@ class ToolCard:
     description: str
     parameters: dict[str, Any]
     """The JSON schema of its arguments."""
+    needs_approval: bool = False
+    """A person is asked before it runs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +60,8 @@ async def card_of(spec: AgentSpec, agent: ChatAgent | Team) -> AgentCard:
     for workbench in parts_of(agent):
         if isinstance(workbench, Workbench):
             for tool in await workbench.list_tools():
-                parameters: Any = tool.get("parameters", {})
-                tools[tool["name"]] = ToolCard(tool["name"], tool.get("description", ""), dict(parameters))
+                name, parameters = tool["name"], dict(tool.get("parameters") or {})
+                tools[name] = ToolCard(name, tool.get("description", ""), parameters, is_needed(workbench, name))
     return AgentCard(
         name=spec.name,
         description=spec.description or (spec.build.__doc__ or "").strip().partition("\n\n")[0],

@@ -8,13 +8,17 @@ from typing import Any
 
 import orjson
 from autogen_agentchat.base import ChatAgent, TaskResult, Team
-from autogen_agentchat.messages import BaseChatMessage, MultiModalMessage, TextMessage
+from autogen_agentchat.messages import BaseChatMessage, HandoffMessage, MultiModalMessage, TextMessage
 from autogen_core import Image
 
 from app.agents.adoption import clients_of, participants_of, parts_of
 from app.agents.cancellation import RunToken
+from app.agents.checkpoint import Checkpoint
+from app.agents.desk import DESK, Desk, Question, changed
+from app.agents.journal import JOURNAL, Journal
 from app.agents.ledger import LEDGER, Ledger
 from app.agents.provider_errors import classify
+from app.agents.resumption import Retold, answered, handed_over, shape_of
 from app.agents.translation import Told, Translator
 from app.errors import AppError, InvalidInput, RunFailed, StateConflict
 from app.events import MessageAdded, Usage
@@ -33,9 +37,21 @@ class Conversation:
         self._agent = agent
         self._ledger = Ledger()
         self._token = RunToken()
+        self._journal = Journal()
+        self._desk = Desk(name, self._journal, self.cancel)
         self._task: BaseChatMessage | None = None
+        self._state: bytes | None = None
+        """What the leg began with, where that is not the session's state."""
+        self._retold: Retold | None = None
+        self._earlier = 0
+        """How many messages are of earlier legs."""
+        self._handoff: HandoffMessage | None = None
+        """To a person, with which a team has ended."""
         self.messages: list[Message] = []
+        """The whole run's, those of before it waited too."""
         self.stop_reason: str | None = None
+        self.question: Question | None = None
+        """What a person is asked, where `run` ended with that: then there is a `checkpoint`, and nothing to `save`."""
 
     async def prepare(self, task: Task) -> None:
         """Take the task; raises InvalidInput for what this agent's models cannot take, or nobody could read."""
@@ -72,36 +88,103 @@ class Conversation:
             raise ValueError("another kind of agent saved it, or a team of others")
         await self._agent.load_state(state)
 
+    async def resume(self, content: bytes, answer: Any, state: bytes | None) -> None:
+        """Take up a run that waited, with a person's answer: in place of `prepare` and `load`, whose `state` it is.
+
+        Raises StateConflict for a checkpoint that is none, or an agent that has changed.
+        """
+        found = Checkpoint.loads(self._name, content)
+        if found.shape != shape_of(self._agent):
+            raise changed(self._name)
+        self._ledger = Ledger(found.input_tokens, found.output_tokens, found.cost_usd, found.calls)
+        self.messages, self._earlier = list(found.messages), found.earlier
+        self._state = None if found.state is None else found.state.encode()
+        self._task = answered(found, answer, self._agent)
+        if found.handoff_target is None:
+            self._retold = Retold(found.messages[found.earlier :])
+            self._journal.replay(found.replayed(answer))
+        else:
+            self._earlier = len(found.messages)
+        await self.load(state if self._state is None else self._state)
+
+    def checkpoint(self) -> bytes:
+        """All that `resume` needs, once `run` has ended with a question."""
+        assert self.question is not None, "nobody is asked"  # noqa: S101
+        assert self._task is not None, "not prepared"  # noqa: S101
+        return Checkpoint(
+            agent=self._name,
+            shape=shape_of(self._agent),
+            question=self.question,
+            handoff_target=self._handoff.target if self._handoff else None,
+            task=dict(self._task.dump()),
+            state=None if self._state is None else self._state.decode(),
+            journal=self._journal.entries,
+            messages=self.messages,
+            earlier=self._earlier,
+            calls=self._ledger.calls,
+            input_tokens=self._ledger.input_tokens,
+            output_tokens=self._ledger.output_tokens,
+            cost_usd=self._ledger.cost_usd,
+        ).dumps()
+
     async def run(self) -> AsyncGenerator[Told, None]:
-        """Let it answer the task. Raises an AppError for a failure, CancelledError after `cancel`."""
+        """Let it answer the task. Raises an AppError for a failure, CancelledError after `cancel`.
+
+        It ends too where a person is asked: see `question`.
+        """
         LEDGER.set(self._ledger)
+        JOURNAL.set(self._journal)
+        DESK.set(self._desk)
+        self._desk.open()
+        last: Any = None
         translator = Translator([member.name for member in participants_of(self._agent)])
         try:
             stream = self._agent.run_stream(task=self._task, cancellation_token=self._token)
             async with aclosing(stream):
+                self._desk.listen()
                 async for item in stream:
+                    self._desk.hear()
                     if isinstance(item, TaskResult):
-                        self.stop_reason = item.stop_reason
-                        continue
-                    for told in translator.translate(item):
-                        if isinstance(told, MessageAdded):
-                            self.messages.append(told.message)
-                        yield told
+                        self.stop_reason, last = item.stop_reason, item.messages[-1] if item.messages else None
+                    elif not self._desk.stopped:  # what a stopped agent still says is nobody's
+                        for told in translator.translate(item):
+                            if self._retold is not None and self._retold.has(told):
+                                continue
+                            if isinstance(told, MessageAdded):
+                                self.messages.append(told.message)
+                            yield told
+                    self._desk.listen()
+                self._desk.hear()
+            await self._ended(last)
+        except asyncio.CancelledError:
+            if not self._desk.absorb():
+                raise
+            self.question = self._desk.question
         except AppError:
             raise
         except (Exception, SystemExit) as error:  # a user's agent may raise anything; a team wraps it in a RuntimeError
-            logger.exception("Agent %r failed", self._name)
-            raise (
-                classify(error)
-                or self._ledger.failure
-                or RunFailed(f"Agent {self._name!r} failed with {type(error).__name__}; the service's log says why.")
-            ) from error
+            if not self._desk.absorb():
+                logger.exception("Agent %r failed", self._name)
+                why = f"Agent {self._name!r} failed with {type(error).__name__}; the service's log says why."
+                raise (classify(error) or self._ledger.failure or RunFailed(why)) from error
+            self.question = self._desk.question
+
+    async def _ended(self, last: Any) -> None:
+        """A person may be asked by the very end: `last` is what was said last."""
+        if self._desk.absorb():
+            self.question = self._desk.question
+            return
+        self._desk.check()
+        if handed_over(last, self._agent, self.termination):
+            self._handoff, self.question = last, Question(last.content, last.source)
+            self._state = await self.save()
 
     def cancel(self) -> None:
         """Stop at once, a team too; `run` raises CancelledError. What it leaves must not be saved.
 
         A member whose tool was cancelled would wait for its result for ever, and the team for the member.
         """
+        self._desk.cancelled()
         self._token.cancel()
         for part in parts_of(self._agent):
             if isinstance(part, Team):

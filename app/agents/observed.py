@@ -21,6 +21,7 @@ from pydantic import BaseModel
 
 from app.agents.ledger import LEDGER, price
 from app.agents.provider_errors import classify
+from app.agents.recorded_calls import RecordedCall
 from app.agents.shown import answered, shown
 from app.agents.thinking import Tags, mark_thoughts
 from app.telemetry.llm import ChatRequest, ChatResult, LlmSpan
@@ -40,8 +41,16 @@ class ObservedClient(ChatCompletionClient):
         self.provider = provider
         self.model = model
         self.ref = ref or f"{provider}:{model}"
+        self.owner = ""
+        """The agent or team that has it."""
         self._spans = spans
         mark_thoughts(inner)
+
+    def owned_by(self, owner: str) -> "ObservedClient":
+        """The same for one agent, by whose name its calls are known in a run's journal."""
+        owned = object.__new__(type(self))
+        owned.__dict__ |= vars(self) | {"owner": owner}
+        return owned
 
     async def create(
         self,
@@ -53,9 +62,12 @@ class ObservedClient(ChatCompletionClient):
         extra_create_args: Mapping[str, Any] = {},
         cancellation_token: CancellationToken | None = None,
     ) -> CreateResult:
+        record = RecordedCall(self.owner, self.ref, messages, tools, (tool_choice, json_output))
+        if record.is_replay and (told := await record.recall()) is not None:
+            return told[1]
         call = self._call(messages, tools, tool_choice, json_output, extra_create_args, stream=False)
         try:
-            with call.current():
+            with record, call.current():
                 result = await self.inner.create(
                     messages,
                     tools=tools,
@@ -67,6 +79,7 @@ class ObservedClient(ChatCompletionClient):
         except BaseException as error:
             self._failed(call, error)
             raise
+        record.answered(result, [])
         self._ended(call, result)
         return result
 
@@ -80,6 +93,12 @@ class ObservedClient(ChatCompletionClient):
         extra_create_args: Mapping[str, Any] = {},
         cancellation_token: CancellationToken | None = None,
     ) -> AsyncGenerator[str | CreateResult, None]:
+        record = RecordedCall(self.owner, self.ref, messages, tools, (tool_choice, json_output))
+        if record.is_replay and (recalled := await record.recall()) is not None:
+            if recalled[0]:
+                yield recalled[0]
+            yield recalled[1]
+            return
         call = self._call(messages, tools, tool_choice, json_output, extra_create_args, stream=True)
         stream = self.inner.create_stream(
             messages,
@@ -91,22 +110,26 @@ class ObservedClient(ChatCompletionClient):
         )
         result: CreateResult | None = None
         tags = Tags()
-        try:
-            while True:
-                with call.current():
-                    piece = await anext(stream, None)
-                if piece is None:
-                    break
-                if isinstance(piece, CreateResult):
-                    result = piece
-                else:
-                    call.chunk()
-                for told in tags.around(piece):
-                    yield told
-        except BaseException as error:
-            self._failed(call, error)
-            await _close(stream)
-            raise
+        pieces: list[str | CreateResult] = []
+        with record:
+            try:
+                while True:
+                    with call.current():
+                        piece = await anext(stream, None)
+                    if piece is None:
+                        break
+                    if isinstance(piece, CreateResult):
+                        result = piece
+                        record.answered(result, pieces)
+                    else:
+                        call.chunk()
+                    for told in tags.around(piece):
+                        pieces.append(told)
+                        yield told
+            except BaseException as error:
+                self._failed(call, error)
+                await _close(stream)
+                raise
         if result is None:
             self._failed(call, RuntimeError("the stream ended without a result"))
         else:
@@ -141,7 +164,7 @@ class ObservedClient(ChatCompletionClient):
         )
 
     def _ended(self, call: "LlmSpan | _NoSpan", result: CreateResult) -> None:
-        cost = price(self.provider, self.model, result.usage)
+        cost = price(self.provider, self.model, result.usage, getattr(result, "cached_tokens", None))
         if (ledger := LEDGER.get()) is not None:
             ledger.add(result.usage, cost)
         call.end(answered(result, cost))

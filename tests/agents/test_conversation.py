@@ -266,7 +266,7 @@ async def test_a_state_that_is_damaged(folder: Folder, openai: OpenAIWire, with_
     def damage(state: bytes) -> None:
         engine = create_engine(f"sqlite:///{Path(str(with_openai['data_dir'])) / 'waggle.db'}")
         with engine.begin() as connection:
-            assert connection.execute(text("UPDATE sessions SET state = :state"), {"state": state}).rowcount == 1
+            assert connection.execute(text("UPDATE session_states SET state = :state"), {"state": state}).rowcount == 1
         engine.dispose()
 
     for state in (

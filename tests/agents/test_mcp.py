@@ -165,7 +165,7 @@ async def test_a_server_that_is_not_there(with_openai: dict[str, Any], servers: 
 
 async def until(condition: Any) -> None:
     with anyio.fail_after(10):
-        while not condition():  # noqa: ASYNC110 another process's doing, of which nobody is told
+        while not condition():
             await anyio.sleep(0.01)
 
 

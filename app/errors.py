@@ -5,8 +5,12 @@
     ├── NotFound              404  no such agent, run, session, or not the caller's
     ├── SessionBusy           409  the session has a run going on          (Retry-After)
     ├── SessionConflict       409  the session is another agent's
+    ├── SessionExists         409  there is a session of that id already
+    ├── NotInConversation     409  the run is no completed one of this conversation
     ├── StateConflict         409  the saved state no longer fits the agent
+    ├── NotWaiting            409  the run waits for no input, or for another
     ├── EventsGone            410  the events asked for are no longer kept
+    ├── StateGone             410  the session's state at that place is no longer kept
     ├── BodyTooLarge          413
     ├── UnsupportedMediaType  415
     ├── InvalidInput          422  fields wrong (`errors` lists each)
@@ -16,7 +20,8 @@
     ├── AgentInvalid          503  the agent's file does not load
     ├── ModelUnavailable      503  no model, or its key is missing
     ├── RunLost               503  the process that had the run died
-    └── RunTimeout            504  the run's deadline passed
+    ├── RunTimeout            504  the run's deadline passed
+    └── InputExpired          504  nobody answered the run's question in time
 
 `detail` is written for the caller: no secret, no path, no foreign exception's text.
 """
@@ -81,10 +86,34 @@ class SessionConflict(AppError):
     status, title, kind = 409, "Session of another agent", "session-conflict"
 
 
+class SessionExists(AppError):
+    """There is a session of that id already."""
+
+    status, title, kind = 409, "Session exists", "session-exists"
+
+
+class NotInConversation(AppError):
+    """The run is not a completed run of this conversation, or not any more."""
+
+    status, title, kind = 409, "Run not in the conversation", "not-in-conversation"
+
+
 class StateConflict(AppError):
     """The saved state no longer fits the agent."""
 
     status, title, kind = 409, "Saved state does not fit", "state-conflict"
+
+
+class NotWaiting(AppError):
+    """The run waits for no input, or for the answer to another question."""
+
+    status, title, kind = 409, "Not waiting for input", "not-waiting"
+
+
+class StateGone(AppError):
+    """The session's state at that place is no longer kept."""
+
+    status, title, kind = 410, "State gone", "state-gone"
 
 
 class EventsGone(AppError):
@@ -151,3 +180,9 @@ class RunTimeout(AppError):
     """The run did not end within its deadline."""
 
     status, title, kind = 504, "Run timed out", "run-timeout"
+
+
+class InputExpired(AppError):
+    """Nobody answered the run's question in time."""
+
+    status, title, kind = 504, "Input expired", "input-expired"

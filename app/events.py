@@ -1,20 +1,30 @@
 """What can happen in a run, as a closed union of pure values; every protocol in `app.wire` is written from these.
 
-A stream is one `RunStarted`, any number of deltas and messages, and exactly one of the three ends.
+A stream is one `RunStarted`, any number of deltas, messages and questions, and exactly one of the three ends.
 """
 
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from app.messages import Message
+
+
+class Position(NamedTuple):
+    """An event's place in its run: totally ordered, also over processes that took the run up one after the other."""
+
+    attempt: int
+    seq: int
+    """From 1, without gaps, since the run last began."""
 
 
 class RunStatus(StrEnum):
     """Where a run stands."""
 
+    QUEUED = "queued"
     RUNNING = "running"
+    INPUT_REQUIRED = "input_required"
     COMPLETED = "completed"
     FAILED = "failed"
     CANCELLED = "cancelled"
@@ -27,6 +37,20 @@ class Usage:
     input_tokens: int = 0
     output_tokens: int = 0
     cost_usd: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InputRequest:
+    """A question that a run asks a person."""
+
+    input_id: str
+    prompt: str
+    source: str
+    """The agent or tool that asks."""
+    schema: dict[str, Any] | None = None
+    """The JSON schema of an answer; None: text."""
+    expires_at: datetime
+    """When the run fails for want of an answer."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +69,8 @@ class Run:
     usage: Usage = Usage()
     error: dict[str, Any] | None = None
     """The RFC 9457 problem of a failed run."""
+    input_request: InputRequest | None = None
+    """What a run that is `input_required` waits for."""
     trace_id: str
     """32 hex digits."""
     metadata: dict[str, str] = field(default_factory=dict)
@@ -61,6 +87,17 @@ class RunStarted:
     trace_id: str
     attempt: int
     type: Literal["run.started"] = "run.started"
+
+
+@dataclass(frozen=True, slots=True)
+class RunRestarted:
+    """The process that executed the run died, and it begins anew: what was shown of it is void."""
+
+    agent: str
+    session_id: str
+    trace_id: str
+    attempt: int
+    type: Literal["run.restarted"] = "run.restarted"
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +129,14 @@ class MessageAdded:
 
 
 @dataclass(frozen=True, slots=True)
+class InputRequired:
+    """The run waits for a person: it goes on once `POST /runs/{run_id}/input` has the answer."""
+
+    request: InputRequest
+    type: Literal["input.required"] = "input.required"
+
+
+@dataclass(frozen=True, slots=True)
 class RunEnded:
     """The end: completed, failed or cancelled, as `run.status` says."""
 
@@ -109,4 +154,5 @@ class RunEnded:
 
 
 Delta = TextDelta | ThoughtDelta
-RunEvent = RunStarted | TextDelta | ThoughtDelta | MessageAdded | RunEnded
+RunEvent = RunStarted | RunRestarted | TextDelta | ThoughtDelta | MessageAdded | InputRequired | RunEnded
+Placed = tuple[Position, RunEvent]

@@ -14,11 +14,24 @@ from app.agents.registry import Registry
 from app.api import agents, health, metrics, problems, runs, sessions
 from app.api.dependencies import Parts
 from app.api.middleware import BodyLimit, Named
+from app.runs.bells import Bells
+from app.runs.control import Control
+from app.runs.deletion import Deletion
+from app.runs.keeper import Keeper
+from app.runs.log import RunLogs
+from app.runs.pages import Writer
 from app.runs.runner import Runner
+from app.runs.viewing import Viewing
+from app.runs.webhooks import Webhooks
 from app.settings import Settings
 from app.store.database import Database
+from app.store.history import History
+from app.store.pages import pages_for
+from app.store.peers import peers_for
+from app.store.queue import Queue
 from app.store.runs import RunStore
 from app.store.sessions import SessionStore
+from app.store.webhooks import WebhookStore
 from app.telemetry.instrumentors import instrument_app
 from app.telemetry.provider import Telemetry, use_stable_http_names
 
@@ -32,18 +45,36 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     """The service. Nothing is opened before its lifespan begins; everything is closed when that ends."""
     settings = settings or Settings()
     database = Database(settings)
-    store = RunStore(database, settings.lease_s)
+    store = RunStore(database, settings.lease_s, settings.max_queued_runs)
+    queue = Queue(database, settings.lease_s, settings.state_versions, settings.max_restarts)
     registry = Registry(settings)
     telemetry = Telemetry(settings)
+    peers = peers_for(database)
+    bells, logs = Bells(), RunLogs(settings.max_run_events)
+    pages = pages_for(settings, database, peers)
+    writer = Writer(pages) if pages is not None else None
+    webhooks = Webhooks(settings, WebhookStore(database), telemetry.metrics)
+    runner = Runner(settings, registry, store, queue, peers, logs, bells, writer, webhooks, telemetry.metrics)
+    session_store = SessionStore(database)
     parts = Parts(
         settings=settings,
         database=database,
         runs=store,
-        sessions=SessionStore(database),
+        sessions=session_store,
+        history=History(database),
         registry=registry,
-        runner=Runner(settings, registry, store, telemetry.metrics),
+        runner=runner,
+        viewing=Viewing(store, peers, logs, bells, pages, settings.disconnect_grace_s),
+        control=Control(runner, store, peers, bells, settings.cancel_timeout_s),
+        deletion=Deletion(session_store, peers, logs, pages),
+        keeper=Keeper(settings, runner, queue, peers, bells, pages, writer),
+        webhooks=webhooks,
+        peers=peers,
+        pages=pages,
+        writer=writer,
         telemetry=telemetry,
     )
+    peers.listen(parts.keeper.hear)
     app = FastAPI(
         title="Waggle",
         summary="AutoGen agents behind HTTP: run them, stream them, trace them.",
@@ -51,7 +82,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         lifespan=_lifespan,
     )
     app.state.parts = parts
-    for module in (agents, runs, sessions, health, metrics):
+    for module in (health, metrics) if settings.role == "worker" else (agents, runs, sessions, health, metrics):
         app.include_router(module.router)
     problems.install(app)
     app.add_middleware(BodyLimit, limit=settings.max_body_bytes)
@@ -83,10 +114,16 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     await parts.telemetry.start()
     try:
         await parts.database.start()
+        await parts.peers.start()
+        if parts.pages is not None:
+            await parts.pages.start()
         await parts.registry.start()
         async with anyio.create_task_group() as group:
             parts.runner.attach(group)
-            group.start_soon(parts.runner.serve)
+            if parts.writer is not None:
+                group.start_soon(parts.writer.serve)
+            for serve in (parts.keeper.claim, parts.keeper.heed, parts.keeper.watch, parts.webhooks.serve):
+                group.start_soon(serve)
             group.start_soon(parts.registry.warm)
             group.start_soon(parts.telemetry.metrics.watch_loop)
             gc.collect()
@@ -94,15 +131,22 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
             gc.set_threshold(*GC_THRESHOLD)
             yield
             await parts.runner.close()
+            parts.viewing.close()
             group.cancel_scope.cancel()
     finally:
         with anyio.CancelScope(shield=True):
             await _close(parts)
 
 
+async def _nothing() -> None:
+    pass
+
+
 async def _close(parts: Parts) -> None:
     for name, close in (
         ("agents", parts.registry.close),
+        ("event log", parts.pages.close if parts.pages is not None else _nothing),
+        ("peers", parts.peers.close),
         ("database", parts.database.close),
         ("traces", parts.telemetry.stop),
     ):

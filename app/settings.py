@@ -1,12 +1,16 @@
 """The only reader of the environment. Every setting is in `.env.example`, which a test compares with this class."""
 
+import binascii
 import re
-from ipaddress import ip_address
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from pydantic import AliasChoices, Field, SecretStr, TypeAdapter, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+WEBHOOK_KEY_BYTES = range(24, 65)
+"""How long a key is to be (standard-webhooks.md, "Signature scheme")."""
 
 
 class Settings(BaseSettings):
@@ -16,7 +20,12 @@ class Settings(BaseSettings):
     """
 
     model_config = SettingsConfigDict(
-        env_file=".env", env_ignore_empty=True, extra="ignore", frozen=True, use_attribute_docstrings=True
+        env_file=".env",
+        env_ignore_empty=True,
+        extra="ignore",
+        frozen=True,
+        use_attribute_docstrings=True,
+        hide_input_in_errors=True,  # it may be a key
     )
 
     host: str = "127.0.0.1"
@@ -75,6 +84,10 @@ class Settings(BaseSettings):
     """The folder of the SQLite database."""
     database_url: str | None = None
     """`postgresql://user:password@host/database`; unset: SQLite in DATA_DIR."""
+    redis_url: str | None = None
+    """`redis://…`: where the processes of one deployment on Postgres share the events of runs; unset: in Postgres."""
+    role: Literal["all", "api", "worker"] = "all"
+    """`api` leaves background, queued and recovered runs to others; `worker` takes those alone, and answers probes."""
     lease_s: float = Field(30, ge=1)
     """Seconds after which a run counts as lost when its process no longer says that it lives."""
 
@@ -86,6 +99,20 @@ class Settings(BaseSettings):
     """Seconds within which a cancelled run must have stopped; after that it is abandoned."""
     max_concurrent_runs: int = Field(200, ge=1)
     """Runs at once in this process; more are answered 503."""
+    max_queued_runs: int = Field(1000, ge=1)
+    """Runs of one session that wait their turn; more are answered 503."""
+    max_restarts: int = Field(3, ge=0)
+    """How often a background run is begun anew after its process died; then it fails."""
+    input_timeout_s: float = Field(86_400, gt=0)
+    """Seconds that a run waits for a person's answer, where the question sets no other; then it fails."""
+    events_ttl_s: float = Field(3600, ge=60)
+    """Seconds that a run's events stay readable for other processes, on Postgres or Redis."""
+    state_versions: int = Field(50, ge=1)
+    """Saved states kept of one session, to fork from and to go back to."""
+    webhook_secret: SecretStr | None = None
+    """Signs webhooks as https://www.standardwebhooks.com does: `whsec_` and base64; unset: none are sent."""
+    webhook_allow: Annotated[tuple[IPv4Network | IPv6Network, ...], NoDecode] = ()
+    """Private networks that webhooks may reach, as `10.0.0.0/8,127.0.0.1`; public addresses need no leave."""
     max_body_bytes: int = Field(4 * 2**20, ge=1024)
     """The largest request body, in bytes."""
     max_run_events: int = Field(20_000, ge=100)
@@ -138,8 +165,22 @@ class Settings(BaseSettings):
     @field_validator("cors_origins", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
-        if isinstance(value, str):
-            return tuple(part.strip() for part in value.split(",") if part.strip())
+        return _parts(value) if isinstance(value, str) else value
+
+    @field_validator("webhook_allow", mode="before")
+    @classmethod
+    def _parse_networks(cls, value: object) -> object:
+        parts = _parts(value) if isinstance(value, str) else value
+        return tuple(_network(part) for part in parts) if isinstance(parts, tuple) else parts
+
+    @field_validator("webhook_secret", mode="after")
+    @classmethod
+    def _fit_to_sign(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and _key_bytes(value.get_secret_value()) not in WEBHOOK_KEY_BYTES:
+            raise ValueError(
+                f"It must be `whsec_` and the base64 of {WEBHOOK_KEY_BYTES.start} to {WEBHOOK_KEY_BYTES.stop - 1} "
+                'random bytes, as `echo "whsec_$(openssl rand -base64 32)"` makes'
+            )
         return value
 
     @field_validator("trace_redact", mode="before")
@@ -183,3 +224,28 @@ def _is_loopback(host: str) -> bool:
         return ip_address(host).is_loopback
     except ValueError:
         return False
+
+
+def _key_bytes(secret: str) -> int:
+    """The length of the key in a `whsec_…`, padded or not; 0 where there is none."""
+    encoded = secret.removeprefix("whsec_")
+    if encoded == secret:
+        return 0
+    try:
+        return len(binascii.a2b_base64(encoded + "=" * (-len(encoded) % 4), strict_mode=True))
+    except ValueError:
+        return 0
+
+
+def _parts(value: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in value.split(",") if part.strip())
+
+
+def _network(value: object) -> IPv4Network | IPv6Network:
+    """An address is the network that holds it alone; the bits beyond a network's prefix do not matter."""
+    if isinstance(value, IPv4Network | IPv6Network):
+        return value
+    try:
+        return ip_network(str(value), strict=False)
+    except ValueError:
+        raise ValueError(f"{value!r} is neither an IP address nor a network such as 10.0.0.0/8") from None

@@ -1,62 +1,145 @@
 """A run's events, for any number of viewers: in memory, bounded, readable from any event that is still kept."""
 
 import asyncio
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import AsyncIterator
 from itertools import islice
 
-from app.errors import EventsGone
-from app.events import RunEnded, RunEvent
+from app.events import Placed, Position, RunEnded, RunEvent
 
-Numbered = tuple[int, RunEvent]
+KEPT_RUNS, KEPT_EVENTS = 256, 100_000
+"""What stays readable of runs that are not going on here: so many of them, and so many events of all."""
 
 
 class RunLog:
-    """Appended to by the run's task, read by viewers at their own pace; sequence numbers count from 1.
+    """Appended to by whoever executes the run, in one attempt after the other; read by viewers at their own pace.
 
-    Beyond `limit` events the oldest are forgotten: a viewer that still wanted them is told so (`EventsGone`).
+    Beyond `limit` events the oldest are forgotten: a viewer that still wanted them is let go.
     """
 
     def __init__(self, limit: int) -> None:
-        self._events: deque[RunEvent] = deque(maxlen=limit)
-        self._last = 0
+        self._events: deque[Placed] = deque(maxlen=limit)
+        self._count = 0
+        """Of all events so far, the forgotten ones too: an event's index."""
+        self._offsets: dict[int, int] = {}
+        """By attempt: the index that an event of number 0 would have."""
+        self._from: int | None = None
+        """The index that a viewer from the start begins at; None where the start was in another process."""
+        self._attempt = 0
+        self._anew = 0
+        """The attempt that a viewer from the start begins at: the run began anew with it."""
         self._changed = asyncio.Event()
+        self.over = True
+        """Whether nobody appends at the moment: the run has ended, waits, or went to another process."""
         self.ended = False
+        """Whether the run has."""
 
     def __len__(self) -> int:
         """How many events are kept."""
         return len(self._events)
 
-    def append(self, event: RunEvent) -> None:
+    @property
+    def last(self) -> Position:
+        """The place of the last event."""
+        return Position(self._attempt, self._count - self._offsets.get(self._attempt, 0) - 1)
+
+    def begin(self, attempt: int, last_seq: int = 0) -> None:
+        """From here on, events are of that attempt; they go on after number `last_seq`, or anew from 1."""
+        self._attempt = attempt
+        self._offsets[attempt] = offset = self._count - last_seq - 1
+        if last_seq == 0:
+            self._from, self._anew = self._count, attempt
+        else:
+            self._offsets.setdefault(attempt - 1, offset)  # a viewer of another process may have seen it to its pause
+        self.over = False
+
+    def append(self, event: RunEvent) -> Position:
         """Nothing may follow the end: what an abandoned task still says is dropped."""
-        if self.ended:
-            return
-        self._events.append(event)
-        self._last += 1
-        self.ended = isinstance(event, RunEnded)
+        if not self.ended:
+            place = Position(self._attempt, self._count - self._offsets[self._attempt])
+            self._events.append((place, event))
+            self._count += 1
+            self.ended = self.over = isinstance(event, RunEnded)
+            self._changed.set()
+        return self.last
+
+    def rest(self) -> None:
+        """Nothing more is appended until the next attempt, here or elsewhere."""
+        self.over = True
         self._changed.set()
 
-    def ended_with(self, number: int) -> bool:
-        """Whether that event was the end."""
-        return self.ended and number == self._last
+    def covers(self, after: Position | None) -> bool:
+        """Whether everything after that event, or from the start on, is or will be here."""
+        index = self._index(after)
+        return index is not None and self._count - len(self._events) <= index <= self._count
 
-    def check(self, after: int) -> None:
-        """Raise EventsGone when the events after that number are forgotten, or the number was never given."""
-        if not self._last - len(self._events) <= after <= self._last:
-            raise EventsGone("The events after that one are no longer kept: GET /runs/{run_id} has the outcome.")
+    def since(self, after: Position | None) -> list[Placed]:
+        """The events after that one; only where they are covered."""
+        index = self._index(after)
+        assert index is not None, "not covered"  # noqa: S101
+        return list(islice(self._events, index - self._count + len(self._events), None))
 
-    async def read(self, after: int = 0) -> AsyncIterator[list[Numbered]]:
-        """The events after number `after`, in lists of all that are there at once, until the end.
+    async def read(self, after: Position | None = None) -> AsyncIterator[list[Placed]]:
+        """The events after that one, in lists of all that are there at once, until the run's attempt is over.
 
-        A reader that has fallen behind what is kept is let go: its stream ends without an end.
+        A reader that has fallen behind what is kept is let go.
         """
-        while after >= self._last - len(self._events):
-            if after < self._last:
-                fresh = list(islice(self._events, after - self._last + len(self._events), None))
-                yield list(enumerate(fresh, after + 1))
-                after += len(fresh)
-            elif self.ended:
+        index = self._index(after)
+        while index is not None and index >= self._count - len(self._events):
+            if index < self._count:
+                fresh = list(islice(self._events, index - self._count + len(self._events), None))
+                index = self._count
+                yield fresh
+            elif self.over:
                 return
             else:
                 self._changed.clear()
                 await self._changed.wait()
+
+    def _index(self, after: Position | None) -> int | None:
+        if after is None:
+            return self._from
+        if after.attempt in self._offsets:
+            return self._offsets[after.attempt] + after.seq + 1
+        return self._from if after.attempt < self._anew else None  # what it has seen is void
+
+
+class RunLogs:
+    """The logs of this process: of runs that go on, and of the last that did."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._live: dict[str, RunLog] = {}
+        self._idle: OrderedDict[str, RunLog] = OrderedDict()
+        self._idle_events = 0
+
+    def open(self, run_id: str) -> RunLog:
+        """The log that the run is to be told in, by this process, until it is put away."""
+        log = self._idle.pop(run_id, None)
+        if log is None:
+            log = RunLog(self._limit)
+        else:
+            self._idle_events -= len(log)
+        self._live[run_id] = log
+        return log
+
+    def get(self, run_id: str) -> RunLog | None:
+        return self._live[run_id] if run_id in self._live else self._idle.get(run_id)
+
+    def put_away(self, run_id: str) -> None:
+        """Nobody appends any more: it stays readable as long as there is room."""
+        log = self._live.pop(run_id, None)
+        if log is None:
+            return
+        log.rest()
+        self._idle[run_id] = log
+        self._idle_events += len(log)
+        while len(self._idle) > KEPT_RUNS or self._idle_events > KEPT_EVENTS:
+            _, forgotten = self._idle.popitem(last=False)
+            self._idle_events -= len(forgotten)
+
+    def drop(self, run_ids: list[str]) -> None:
+        """Forget what was deleted."""
+        for run_id in run_ids:
+            if (log := self._idle.pop(run_id, None)) is not None:
+                self._idle_events -= len(log)

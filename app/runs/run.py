@@ -1,26 +1,39 @@
 """A run that is going on in this process: its log, its viewers, and the wish to stop it."""
 
 import asyncio
+from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Literal
+from typing import Any, Literal
 
 from app.caller import Caller
-from app.events import Run
+from app.events import Run, RunEvent
 from app.runs.log import RunLog
-from app.task import Task
+from app.store.runs import IfBusy, Key
+from app.task import ImagePart, Task, TextPart
 from app.telemetry.metrics import Metrics
-from app.telemetry.root import RootSpan
+from app.telemetry.root import RunSpan
 
 
 class Stop(Enum):
     """Why a run is to stop before its end."""
 
     CANCELLED = "Cancelled by the caller."
+    INTERRUPTED = "Interrupted by a newer run of the session."
     LEFT = "Nobody was watching any more."
     TIMEOUT = "The deadline passed."
     SHUTDOWN = "The service is shutting down."
-    LOST = "Another process declared the run dead."
+    HANDOVER = "Another process is to go on with it."
+    LOST = "Another process has taken it over."
+
+    @property
+    def wish(self) -> str:
+        """Its name in the database, for the process that has the run."""
+        return self.name.lower()
+
+
+WISHES = {why.wish: why for why in (Stop.CANCELLED, Stop.INTERRUPTED, Stop.LEFT)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,63 +47,150 @@ class RunRequest:
     metadata: dict[str, str] = field(default_factory=dict)
     timeout_s: float
     on_disconnect: Literal["cancel", "continue"] = "cancel"
+    if_busy: IfBusy = "reject"
+    background: bool = False
+    """Whether it goes through the queue, for any process to execute, and to begin anew where that one dies."""
+    key: Key | None = None
+    webhook_url: str | None = None
+
+    def stored(self) -> dict[str, Any]:
+        """What another process needs of it, as JSON."""
+        parts = (
+            self.task
+            if isinstance(self.task, str)
+            else [{"text": part.text} if isinstance(part, TextPart) else {"url": part.url} for part in self.task]
+        )
+        return {
+            "task": parts,
+            "timeout_s": self.timeout_s,
+            "on_disconnect": self.on_disconnect,
+            "webhook_url": self.webhook_url,
+        }
+
+
+def restored(run: Run, caller: Caller, stored: dict[str, Any]) -> RunRequest:
+    """The request of a run that was admitted by another process."""
+    task = stored["task"]
+    return RunRequest(
+        agent=run.agent,
+        task=task
+        if isinstance(task, str)
+        else tuple(TextPart(part["text"]) if "text" in part else ImagePart(part["url"]) for part in task),
+        caller=caller,
+        session_id=run.session_id,
+        metadata=run.metadata,
+        timeout_s=stored["timeout_s"],
+        on_disconnect=stored["on_disconnect"],
+        background=True,
+        webhook_url=stored["webhook_url"],
+    )
 
 
 class LiveRun:
-    """Watched through `watch`; nobody watching for `grace_s` stops it, unless it was asked to go on."""
+    """Nobody watching for `grace_s` stops it, unless it was asked to go on."""
 
     def __init__(
-        self, record: Run, request: RunRequest, log: RunLog, root: RootSpan, grace_s: float, metrics: Metrics
+        self,
+        record: Run,
+        request: RunRequest,
+        log: RunLog,
+        span: RunSpan,
+        grace_s: float,
+        appended: Callable[[str], None] | None = None,
     ) -> None:
         self.record = record
         self.request = request
         self.log = log
-        self.root = root
-        self.metrics = metrics
+        self.span = span
         loop = asyncio.get_running_loop()
         self.stop_wish: asyncio.Future[Stop] = loop.create_future()
-        self.finished: asyncio.Future[Run] = loop.create_future()
-        """Done once the run is recorded: with its record, or with the AppError that kept it from starting."""
-        self.admitted = False
-        """Whether it is in the database, and its lease to be renewed."""
+        self.finished: asyncio.Future[Run | None] = loop.create_future()
+        """Done once the run has ended, or waits for a person, and that is recorded; None if it is not here any more."""
+        self.attempt = 0
+        """Its attempt, once it is admitted."""
+        self._appended = appended
         self._grace_s = grace_s
-        self._viewers = 0
+        self._watched = True
         self._leaving: asyncio.TimerHandle | None = None
+
+    def tell(self, event: RunEvent) -> None:
+        """Have viewers see it, here and in other processes."""
+        self.log.append(event)
+        if self._appended is not None:
+            self._appended(self.record.run_id)
 
     def stop(self, why: Stop) -> None:
         """Ask it to stop; the first wish counts."""
         if not self.stop_wish.done():
             self.stop_wish.set_result(why)
 
-    def watch(self) -> "Watch":
-        return Watch(self)
+    def watched(self, viewers: int) -> None:
+        """So many watch it in this process."""
+        self._watched = viewers > 0
+        self.rest()
+        if not self._watched and self.request.on_disconnect == "cancel" and not self.finished.done():
+            self._leaving = asyncio.get_running_loop().call_later(self._grace_s, self.stop, Stop.LEFT)
 
-    def _came(self) -> None:
-        self.metrics.viewer_came()
-        self._viewers += 1
+    def watched_elsewhere(self) -> None:
+        """Somebody watches it in another process: the grace begins anew."""
+        if self._leaving is not None:
+            self.watched(0)
+
+    def rest(self) -> None:
+        """Stop for nobody's absence."""
         if self._leaving is not None:
             self._leaving.cancel()
             self._leaving = None
 
-    def _left(self) -> None:
-        self.metrics.viewer_left()
-        self._viewers -= 1
-        if self._viewers == 0 and self.request.on_disconnect == "cancel" and not self.finished.done():
-            loop = asyncio.get_running_loop()
-            self._leaving = loop.call_later(self._grace_s, self.stop, Stop.LEFT)
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """A run that a request started, or joined."""
+
+    run: Run
+    caller: Caller
+    live: LiveRun | None = None
+    """The run itself, where it is executed here."""
+    span: RunSpan | None = None
+    """The request's, to be told the outcome of a run that was queued."""
+
+
+class Audience:
+    """Who watches which run in this process."""
+
+    def __init__(self, metrics: Metrics, changed: Callable[[str, int], None]) -> None:
+        self.metrics = metrics
+        self._changed = changed
+        self._counts: Counter[str] = Counter()
+
+    def of(self, run_id: str) -> int:
+        return self._counts[run_id]
+
+    def watch(self, run_id: str) -> "Watch":
+        return Watch(self, run_id)
+
+    def add(self, run_id: str, number: int) -> None:
+        self._counts[run_id] += number
+        count = self._counts[run_id]
+        if count == 0:
+            del self._counts[run_id]
+        self._changed(run_id, count)
 
 
 class Watch:
     """One viewer, from its creation until `close`; a context manager."""
 
-    def __init__(self, run: LiveRun) -> None:
-        self._run: LiveRun | None = run
-        run._came()  # noqa: SLF001 the two are one thing
+    def __init__(self, audience: Audience, run_id: str) -> None:
+        self._audience: Audience | None = audience
+        self._run_id = run_id
+        audience.metrics.viewer_came()
+        audience.add(run_id, 1)
 
     def close(self) -> None:
-        if self._run is not None:
-            self._run._left()  # noqa: SLF001
-            self._run = None
+        if self._audience is not None:
+            self._audience.metrics.viewer_left()
+            self._audience.add(self._run_id, -1)
+            self._audience = None
 
     def __enter__(self) -> "Watch":
         return self

@@ -1,11 +1,13 @@
 """Runs agents. One task owns each run, and no connection owns that task.
 
-build → admit (one transaction) → load → answer → save and record (one transaction)
+here:        build → admit and claim (one transaction) → load → answer → save and record (one transaction)
+from queue:  claim (one transaction) → build → load → answer → save and record (one transaction)
 """
 
 import asyncio
 import logging
-from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -14,200 +16,386 @@ from uuid_utils import uuid7
 
 from app.agents.registry import Registry
 from app.caller import Caller
-from app.errors import AppError, RunFailed, SessionBusy, SessionConflict, Unavailable
-from app.events import Run, RunEnded, RunStatus
-from app.runs.log import RunLog
-from app.runs.run import LiveRun, RunRequest, Stop
+from app.errors import AgentInvalid, AppError, NotFound, RunFailed, SessionBusy, SessionConflict, Unavailable
+from app.events import InputRequired, Run, RunEnded, RunStatus
+from app.runs.bells import Bells
+from app.runs.log import RunLogs
+from app.runs.pages import Writer
+from app.runs.run import WISHES, Audience, LiveRun, RunRequest, Started, Stop, restored
+from app.runs.webhooks import Webhooks
 from app.runs.work import Work, failed
 from app.settings import Settings
-from app.store.runs import LeaseLost, RunStore
+from app.store.peers import Peers
+from app.store.queue import Claim, Queue
+from app.store.rows import ENDED, LeaseLost
+from app.store.runs import Admission, NewRun, RunStore
 from app.task import as_text
-from app.telemetry.feedback import tell_feedback
 from app.telemetry.identity import Identity, carrying
 from app.telemetry.logs import fields
 from app.telemetry.metrics import Metrics
 from app.telemetry.provider import current_trace_id
-from app.telemetry.root import RootSpan
+from app.telemetry.root import RunSpan, from_queue
 
 logger = logging.getLogger(__name__)
 
 RECORD_ATTEMPTS = 6
 """About sixteen seconds, for a database that restarts."""
-KEPT_RUNS, KEPT_EVENTS = 256, 100_000
-"""What stays readable of runs after their end: so many of them, and so many events of all."""
 
 
 class Runner:
-    """Owns every run of this process, from `start` to `close`."""
+    """Owns every run that this process executes, from `start` or `execute` to `close`."""
 
-    def __init__(self, settings: Settings, registry: Registry, store: RunStore, metrics: Metrics) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        registry: Registry,
+        store: RunStore,
+        queue: Queue,
+        peers: Peers,
+        logs: RunLogs,
+        bells: Bells,
+        writer: Writer | None,
+        webhooks: Webhooks,
+        metrics: Metrics,
+    ) -> None:
         self._settings = settings
         self._registry = registry
         self._store = store
+        self._queue = queue
+        self._peers = peers
+        self._logs = logs
+        self._bells = bells
+        self._writer = writer
+        self._webhooks = webhooks
         self._metrics = metrics
+        self.audience = Audience(metrics, self._watched)
         self._live: dict[str, LiveRun] = {}
-        self._ended: OrderedDict[str, LiveRun] = OrderedDict()
-        self._kept_events = 0
         self._given_up: set[asyncio.Task[Any]] = set()
+        self._waiting: dict[str, Caller] = {}
+        """Queued runs that somebody here waits for, and that are not to be executed when nobody does."""
         self._closing = False
         self._group: TaskGroup | None = None
-
-    async def serve(self) -> None:
-        """Vouch for this process's runs until cancelled, and end those of processes that died."""
-        while True:
-            try:
-                await self._store.end_lost()
-                for run_id in await self._store.renew([id_ for id_, run in self._live.items() if run.admitted]):
-                    if run_id in self._live:
-                        self._live[run_id].stop(Stop.LOST)
-            except Unavailable:
-                logger.warning("The runs' leases could not be renewed: trying again")
-            await asyncio.sleep(self._settings.lease_s / 3)
 
     @property
     def accepting(self) -> bool:
         return not self._closing
+
+    @property
+    def has_room(self) -> bool:
+        """Whether one more run may be executed."""
+        return not self._closing and len(self._live) < self._settings.max_concurrent_runs
 
     def attach(self, group: TaskGroup) -> None:
         """Runs are tasks of that group."""
         self._group = group
 
     async def close(self) -> None:
-        """Stop every run, and wait until each is recorded; a second call finds nothing left to do."""
+        """Stop every run, or hand it over, and wait until that is recorded; a second call finds nothing left to do."""
         self._closing = True
         runs = list(self._live.values())
         for run in runs:
-            run.stop(Stop.SHUTDOWN)
+            run.stop(Stop.HANDOVER if run.request.background else Stop.SHUTDOWN)
         if runs:
             timeout = self._settings.cancel_timeout_s + self._settings.shutdown_timeout_s
             await asyncio.wait([run.finished for run in runs], timeout=timeout)
         for task in self._given_up:
             task.cancel()
+        self._bells.ring_all()
 
-    async def start(self, request: RunRequest) -> LiveRun:
-        """Start the run, and return once its agent is built and its session loaded. The caller must watch it.
+    def live(self, run_id: str, caller: Caller) -> LiveRun | None:
+        """The caller's run, while this process executes it."""
+        run = self._live.get(run_id)
+        return run if run is not None and run.request.caller == caller else None
 
-        Raises what kept it from starting: NotFound, SessionBusy, ModelUnavailable, Unavailable, …
+    async def start(self, request: RunRequest) -> Started:
+        """Start the run here, queue it, or join the one that its Idempotency-Key stands for. The caller must watch it.
+
+        Returns once a run of this process has built its agent and loaded its session. Raises what kept it from
+        starting: NotFound, SessionBusy, ModelUnavailable, Unavailable, …
         """
-        self._registry.card(request.agent)
+        card = self._registry.card(request.agent)
         if self._closing:
             self._metrics.rejected("shutdown")
             raise Unavailable("The service is shutting down.", retry_after_s=5)
-        if len(self._live) >= self._settings.max_concurrent_runs:
+        if request.key is not None and (known := await self._store.joined(request.key, request.caller)) is not None:
+            return Started(await self._store.get(known, request.caller), request.caller)
+        record = self._record_of(request)
+        identity = identity_of(record, request.caller)
+        span = RunSpan.of_request(identity, as_text(request.task))
+        if request.background:
+            if card.status == "invalid":
+                raise AgentInvalid(f"Agent {request.agent!r} cannot be served: {card.reason}.")
+            return await self._queued(record, request, span, await self._admit(record, request, span, owner=None))
+        if not self.has_room:
             self._metrics.rejected("capacity")
             raise Unavailable("As many runs as this process takes are going on.", retry_after_s=2)
-        run = self._new(request)
-        self._live[run.record.run_id] = run
+        run = self._new(record, request, span)
+        self._live[record.run_id] = run
         started = asyncio.get_running_loop().create_future()
         assert self._group is not None, "the runner is not serving"  # noqa: S101
-        with run.watch():
-            self._group.start_soon(self._own, run, started, name=f"run {run.record.run_id}")
-            await started
-        return run
+        with self.audience.watch(record.run_id):
+            self._group.start_soon(self._here, run, started, name=f"run {record.run_id}")
+            admission = await started
+        if admission is not None:
+            return await self._queued(record, request, span, admission)
+        return Started(record, request.caller, run)
 
-    def find(self, run_id: str, caller: Caller) -> LiveRun | None:
-        """The caller's run, if its events are in this process's memory."""
-        run = self._live.get(run_id) or self._ended.get(run_id)
-        return run if run is not None and run.request.caller == caller else None
+    def execute(self, claim: Claim) -> None:
+        """Execute a run that was claimed from the queue."""
+        request = restored(claim.run, claim.caller, claim.request)
+        assert self._group is not None, "the runner is not serving"  # noqa: S101
+        self._group.start_soon(self._claimed, claim, request, name=f"run {claim.run.run_id}")
 
-    async def feedback(
-        self, run_id: str, caller: Caller, *, score: float, label: str | None, comment: str | None
-    ) -> None:
-        """Keep what a person said of the run, and tell the trace backends. Raises NotFound."""
-        run, root = await self._store.add_feedback(run_id, caller, score=score, label=label, comment=comment)
-        if root is not None:
-            tell_feedback(_identity(run, caller), run.trace_id, root, score, label, comment)
+    def attempts(self, run_ids: Sequence[str] | None = None) -> dict[str, int]:
+        """The attempts of the runs that are executed here; of these, if any are named."""
+        found = self._live if run_ids is None else {id_: self._live[id_] for id_ in run_ids if id_ in self._live}
+        return {id_: run.attempt for id_, run in found.items() if run.attempt > 0}
 
-    async def cancel(self, run_id: str, caller: Caller) -> Run:
-        """Stop it, and return its record once it has really stopped; one that has ended is left as it is."""
-        run = self._live.get(run_id)
-        if run is not None and run.request.caller == caller:
-            run.stop(Stop.CANCELLED)
-            await asyncio.wait([run.finished])
-        return await self._store.get(run_id, caller)
+    def heed(self, asked: dict[str, int], wishes: dict[str, str | None]) -> None:
+        """Stop those of the runs asked about that are not this process's any more, or that somebody wants stopped."""
+        for run_id, attempt in asked.items():
+            run = self._live.get(run_id)
+            if run is None or run.attempt != attempt:
+                continue
+            if run_id not in wishes:
+                run.stop(Stop.LOST)
+            elif (wish := wishes[run_id]) is not None:
+                run.stop(WISHES[wish])
 
-    def _new(self, request: RunRequest) -> LiveRun:
-        record = Run(
+    def watched_elsewhere(self, run_ids: Sequence[str]) -> None:
+        for run_id in run_ids:
+            if (run := self._live.get(run_id)) is not None:
+                run.watched_elsewhere()
+
+    def _watched(self, run_id: str, viewers: int) -> None:
+        if (run := self._live.get(run_id)) is not None:
+            run.watched(viewers)
+        elif viewers == 0 and run_id in self._waiting:
+            asyncio.get_running_loop().call_later(self._settings.disconnect_grace_s, self._left, run_id)
+
+    def _left(self, run_id: str) -> None:
+        if self.audience.of(run_id) == 0 and (caller := self._waiting.pop(run_id, None)) is not None:
+            assert self._group is not None, "the runner is not serving"  # noqa: S101
+            self._group.start_soon(self._cancel_queued, run_id, caller)
+
+    async def _cancel_queued(self, run_id: str, caller: Caller) -> None:
+        try:
+            why = Stop.LEFT
+            stopped = await self._store.stop(run_id, caller, why.wish, why.value, queued_only=True)
+        except (NotFound, Unavailable):
+            return  # it was deleted; or whoever executes it finds nobody watching
+        if stopped.ended:
+            await self._peers.tell("changed", run_id)
+
+    def _record_of(self, request: RunRequest) -> Run:
+        return Run(
             run_id=str(uuid7()),
             agent=request.agent,
             session_id=request.session_id,
             user_id=request.caller.user,
-            status=RunStatus.RUNNING,
+            status=RunStatus.QUEUED if request.background else RunStatus.RUNNING,
             trace_id=current_trace_id(),
             metadata=request.metadata,
             created_at=datetime.now(UTC),
         )
-        log = RunLog(self._settings.max_run_events)
-        root = RootSpan(_identity(record, request.caller), as_text(request.task))
-        return LiveRun(record, request, log, root, self._settings.disconnect_grace_s, self._metrics)
 
-    async def _own(self, run: LiveRun, started: "asyncio.Future[None]") -> None:
-        """From admission to the record. No exception leaves it: a run's failure is the run's."""
-        work = Work(run, self._registry, started)
-        deadline = asyncio.get_running_loop().call_later(run.request.timeout_s, run.stop, Stop.TIMEOUT)
-        self._metrics.run_began(run.record.agent)
+    def _new(self, record: Run, request: RunRequest, span: RunSpan) -> LiveRun:
+        log = self._logs.open(record.run_id)
+        appended = self._writer.appended if self._writer is not None else None
+        return LiveRun(record, request, log, span, self._settings.disconnect_grace_s, appended)
+
+    async def _admit(self, record: Run, request: RunRequest, span: RunSpan, owner: str | None) -> Admission:
+        admission = await self._store.admit(
+            NewRun(
+                run=record,
+                caller=request.caller,
+                request=request.stored(),
+                root_span_id=span.span_id,
+                owner=owner,
+                if_busy=request.if_busy,
+                key=request.key,
+                webhook_url=request.webhook_url,
+            )
+        )
+        if ended := [stopped.run_id for stopped in admission.stopped if stopped.ended]:
+            await self._peers.tell("changed", *ended)
+        if going_on := [stopped.run_id for stopped in admission.stopped if not stopped.ended]:
+            await self._peers.tell("cancel", *going_on)
+        return admission
+
+    async def _queued(self, record: Run, request: RunRequest, span: RunSpan, admission: Admission) -> Started:
+        """A run that is not executed here at once."""
+        if admission.joined is not None:
+            return Started(await self._store.get(admission.joined, request.caller), request.caller)
+        if request.on_disconnect == "cancel" and not request.background:
+            self._waiting[record.run_id] = request.caller
+        await self._peers.tell("queued", record.run_id)
+        return Started(replace(record, status=RunStatus.QUEUED), request.caller, span=span)
+
+    async def _here(self, run: LiveRun, started: "asyncio.Future[Admission | None]") -> None:
+        """A run that is executed where it arrived. No exception leaves it: a run's failure is the run's."""
+        record, request = run.record, run.request
+        work = Work(run, self._registry, self._settings.input_timeout_s)
+        began = asyncio.get_running_loop().create_future()
+        began.add_done_callback(lambda done: _settle(started, done))
+        self._metrics.run_began(record.agent)
+        deadline = asyncio.get_running_loop().call_later(request.timeout_s, run.stop, Stop.TIMEOUT)
         try:
-            with carrying(_identity(run.record, run.request.caller)):
+            with carrying(identity_of(record, request.caller)):
                 await work.open()
-                admission = await self._store.admit(run.record, run.request.caller, run.root.span_id)
-                run.admitted = True
-                outcome = await work.answer(admission, self._settings.cancel_timeout_s)
-                outcome = await self._record(outcome, admission.version, work.state, run.request.caller)
-                run.root.end(
-                    outcome,
-                    model_calls=work.model_calls,
-                    first_token_s=work.first_token_s,
-                    termination=work.termination,
-                )
-                self._end(run, outcome)
-                _settle(started)
+                admission = await self._admit(record, request, run.span, owner=self._peers.process_id)
+                if admission.saved is None:
+                    started.set_result(admission)
+                    return
+                claim = Claim(run=record, caller=request.caller, request={}, attempt=1, saved=admission.saved)
+                await self._execute(run, work, claim, began)
         except AppError as error:  # it never started: the caller is told by the status
             if isinstance(error, SessionBusy | SessionConflict):
                 self._metrics.session_conflict(error.kind)
-            _settle(started, error)
-        except Exception:  # a mistake of ours ends this run, not the service
-            logger.exception("Run %s failed", run.record.run_id)
-            mistake = RunFailed("The service failed in the middle of the run; its log says why.")
-            self._end(run, failed(run.record, mistake))
-            _settle(started, mistake)
+            if not began.done():
+                began.set_exception(error)
+        except Exception as error:  # noqa: BLE001 a mistake of ours ends this run, not the service
+            self._mistake(run, error, began)
         finally:
             deadline.cancel()
-            self._metrics.run_left(run.record.agent)
-            del self._live[run.record.run_id]
-            if (task := work.give_up()) is not None:
-                self._given_up.add(task)
-                task.add_done_callback(self._given_up.discard)
-            if not run.finished.done():
-                run.finished.cancel()
+            self._leave(run, work)
 
-    async def _record(self, outcome: Run, version: int, state: bytes | None, caller: Caller) -> Run:
-        """Put it away; the run as it is then known: failed, if the database stays away or has gone on without it."""
+    async def _claimed(self, claim: Claim, request: RunRequest) -> None:
+        """A run that comes from the queue. No exception leaves it."""
+        record, identity = claim.run, identity_of(claim.run, claim.caller)
+        task = as_text(request.task)
+        queued_at, attempt = claim.queued_at, claim.attempt
+        with from_queue(identity, task, record.trace_id, claim.root_span_id, queued_at, attempt) as span:
+            run = self._new(record, request, span)
+            self._live[record.run_id] = run
+            self._waiting.pop(record.run_id, None)
+            run.watched(self.audience.of(record.run_id))
+            work = Work(run, self._registry, self._settings.input_timeout_s)
+            self._metrics.run_began(record.agent)
+            deadline = asyncio.get_running_loop().call_later(request.timeout_s, run.stop, Stop.TIMEOUT)
+            try:
+                await self._execute(run, work, claim)
+            except Exception as error:  # noqa: BLE001 a mistake of ours ends this run, not the service
+                self._mistake(run, error)
+            finally:
+                deadline.cancel()
+                self._leave(run, work)
+
+    async def _execute(
+        self, run: LiveRun, work: Work, claim: Claim, began: "asyncio.Future[None] | None" = None
+    ) -> None:
+        """From the claim to the record."""
+        run.attempt = claim.attempt
+        run.log.begin(claim.attempt, claim.last_seq)
+        self._bells.ring([run.record.run_id])
+        if self._writer is not None:
+            self._writer.follow(run.record.run_id, run.log)
+            if claim.last_seq and claim.question is not None:
+                self._writer.asked(run.record.run_id, claim.attempt - 1, claim.last_seq, InputRequired(claim.question))
+        try:
+            if began is None:
+                await work.open(claim)
+            outcome = await work.answer(claim, self._settings.cancel_timeout_s, began)
+        except AppError as error:  # it cannot be built
+            outcome = work.stopped(run.stop_wish.result()) if run.stop_wish.done() else failed(run.record, error)
+        recorded = await self._record(run, work, claim, outcome)
+        if recorded is None:
+            run.span.left("handed over")
+        else:
+            run.span.end(
+                recorded,
+                model_calls=work.model_calls,
+                first_token_s=work.first_token_s,
+                termination=work.termination,
+            )
+            run.record = recorded
+            if recorded.status in ENDED:
+                run.log.append(RunEnded(recorded))
+                self._metrics.run_ended(recorded)
+                _log(recorded)
+        run.rest()
+        run.finished.set_result(recorded)
+        if began is not None and not began.done():
+            began.set_result(None)
+
+    async def _record(self, run: LiveRun, work: Work, claim: Claim, outcome: Run) -> Run | None:
+        """Put it away; the run as it is then known, or None where it is another process's."""
+        run_id = run.record.run_id
+        if run.stop_wish.done() and run.stop_wish.result() is Stop.HANDOVER and outcome.status is RunStatus.FAILED:
+            return await self._hand_over(run, claim)
+        if self._writer is not None:
+            await self._writer.flush(run_id)
+        last_seq = run.log.last.seq + 1
         for attempt in range(RECORD_ATTEMPTS):
             try:
-                await self._store.finish(outcome, version, state)
+                if outcome.input_request is not None and work.checkpoint is not None:
+                    await self._queue.pause(outcome, claim.attempt, work.checkpoint, last_seq)
+                    run.tell(InputRequired(outcome.input_request))
+                    waiting = False
+                else:
+                    waiting = await self._queue.finish(
+                        outcome, claim.attempt, claim.saved, work.state, last_seq, run.request.webhook_url
+                    )
             except LeaseLost:
-                return await self._store.get(outcome.run_id, caller)
+                asked = {run_id: claim.attempt}
+                self.heed(asked, await self._queue.wishes(asked))
+                if outcome.input_request is not None and run.stop_wish.result() is not Stop.LOST:
+                    outcome = work.stopped(run.stop_wish.result())  # stopped while it paused
+                    continue
+                return await self._lost(run)
             except Unavailable:
                 await asyncio.sleep(2**attempt / 4)
             else:
+                await self._peers.tell("changed", run_id)
+                if waiting:
+                    await self._peers.tell("queued", run_id)
+                if run.request.webhook_url is not None:
+                    self._webhooks.ring()
                 return outcome
         logger.error("Run %s could not be recorded", outcome.run_id)
         return failed(outcome, Unavailable("The run's outcome could not be recorded: run it again.", retry_after_s=5))
 
-    def _end(self, run: LiveRun, outcome: Run) -> None:
-        run.record = outcome
-        run.log.append(RunEnded(outcome))
-        run.finished.set_result(outcome)
-        self._metrics.run_ended(outcome)
-        _log(outcome)
-        self._ended[outcome.run_id] = run
-        self._kept_events += len(run.log)
-        while len(self._ended) > KEPT_RUNS or self._kept_events > KEPT_EVENTS:
-            _, forgotten = self._ended.popitem(last=False)
-            self._kept_events -= len(forgotten.log)
+    async def _hand_over(self, run: LiveRun, claim: Claim) -> Run | None:
+        try:
+            released = await self._queue.release(run.record.run_id, claim.attempt)
+        except Unavailable:
+            return None  # its lease ends by itself
+        if released:
+            await self._peers.tell("queued", run.record.run_id)
+        return None
+
+    async def _lost(self, run: LiveRun) -> Run | None:
+        """What became of a run that others have ended, deleted, or taken over."""
+        record = await self._queue.record(run.record.run_id)
+        if record is None or record.status not in ENDED:
+            return None
+        run.log.begin(run.attempt + 1, run.log.last.seq)
+        return record
+
+    def _mistake(self, run: LiveRun, error: Exception, began: "asyncio.Future[None] | None" = None) -> None:
+        logger.error("Run %s failed", run.record.run_id, exc_info=error)
+        mistake = RunFailed("The service failed in the middle of the run; its log says why.")
+        run.log.append(RunEnded(failed(run.record, mistake)))
+        if began is not None and not began.done():
+            began.set_exception(mistake)
+
+    def _leave(self, run: LiveRun, work: Work) -> None:
+        run_id = run.record.run_id
+        self._metrics.run_left(run.record.agent)
+        run.rest()
+        del self._live[run_id]
+        self._logs.put_away(run_id)
+        if self._writer is not None:
+            self._writer.leave(run_id)
+        if (task := work.give_up()) is not None:
+            self._given_up.add(task)
+            task.add_done_callback(self._given_up.discard)
+        if not run.finished.done():
+            run.finished.set_result(None)
+        self._bells.ring([run_id])
 
 
-def _identity(record: Run, caller: Caller) -> Identity:
+def identity_of(record: Run, caller: Caller) -> Identity:
     return Identity(
         run_id=record.run_id,
         session_id=record.session_id,
@@ -233,11 +421,11 @@ def _log(run: Run) -> None:
     logger.info("Run ended", extra=told)
 
 
-def _settle(started: "asyncio.Future[None]", error: AppError | None = None) -> None:
+def _settle(started: "asyncio.Future[Admission | None]", began: "asyncio.Future[None]") -> None:
     """Answer whoever waits for the start, unless it was answered, or does not wait any more."""
     if started.done():
-        return
-    if error is None:
-        started.set_result(None)
-    else:
+        began.exception()
+    elif (error := began.exception()) is not None:
         started.set_exception(error)
+    else:
+        started.set_result(None)

@@ -10,15 +10,18 @@ import logging
 import time
 from contextlib import aclosing
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
+
+from uuid_utils import uuid7
 
 from app.agents.conversation import Conversation
 from app.agents.registry import Registry
 from app.errors import AppError, RunFailed, RunTimeout, Unavailable
-from app.events import Run, RunStarted, RunStatus, TextDelta
+from app.events import InputRequest, MessageAdded, Run, RunRestarted, RunStarted, RunStatus, TextDelta
 from app.runs.run import LiveRun, Stop
-from app.store.runs import LOST, Admission
+from app.store.queue import Claim
+from app.store.rows import LOST
 
 logger = logging.getLogger(__name__)
 
@@ -27,24 +30,32 @@ TOKEN_S = 0.5
 
 
 class Work:
-    """Opened, then answered, then given up if it has not ended. `state` is what a completed run saves."""
+    """Opened, then answered, then given up if it has not ended.
 
-    def __init__(self, run: LiveRun, registry: Registry, started: "asyncio.Future[None]") -> None:
+    `state` is what a completed run saves, `checkpoint` what one that waits for a person does.
+    """
+
+    def __init__(self, run: LiveRun, registry: Registry, input_timeout_s: float) -> None:
         self.state: bytes | None = None
+        self.checkpoint: bytes | None = None
         self.first_token_s: float | None = None
         """Seconds until the first piece of text, of a run that streams any."""
         self._run = run
         self._registry = registry
-        self._started = started
+        self._input_timeout_s = input_timeout_s
         loop = asyncio.get_running_loop()
         self._opened: asyncio.Future[None] = loop.create_future()
-        self._admission: asyncio.Future[Admission] = loop.create_future()
+        self._claim: asyncio.Future[Claim] = loop.create_future()
+        self._started: asyncio.Future[None] | None = None
         self._conversation: Conversation | None = None
         self._task: asyncio.Task[None] | None = None
 
-    async def open(self) -> None:
-        """Build the agent; raises the AppError that says why it cannot be, or why it is not to be any more."""
-        self._task = asyncio.create_task(self._go(), name=f"agent {self._run.record.run_id}")
+    async def open(self, claim: Claim | None = None) -> None:
+        """Build the agent; raises the AppError that says why it cannot be, or why it is not to be any more.
+
+        One that goes on after a pause is taken up where its claim says.
+        """
+        self._task = asyncio.create_task(self._go(claim), name=f"agent {self._run.record.run_id}")
         self._task.add_done_callback(_looked_at)
         await _first(self._task, self._opened, self._run.stop_wish)
         if self._opened.done():
@@ -53,17 +64,24 @@ class Work:
             raise _error_of(self._task)
         raise _error_for(self._run.stop_wish.result())
 
-    async def answer(self, admission: Admission, cancel_timeout_s: float) -> Run:
-        """Let the agent answer, until it ends or is stopped; the run's record as it ended."""
+    async def answer(self, claim: Claim, cancel_timeout_s: float, started: "asyncio.Future[None] | None" = None) -> Run:
+        """Let the agent answer, until it ends, asks a person or is stopped; the run's record as it then is.
+
+        `started` is settled once its session's state is loaded, or with the error that keeps it from being.
+        """
         assert self._task is not None, "not opened"  # noqa: S101
-        self._admission.set_result(admission)
+        self._started = started
+        self._claim.set_result(claim)
         await _first(self._task, self._run.stop_wish)
         if self._task.done():
             return self._ended(self._task)
         await self._stop(self._task, cancel_timeout_s)
-        self.state = None  # what a cancelled agent leaves may be inconsistent
-        why = self._run.stop_wish.result()
-        if why in (Stop.CANCELLED, Stop.LEFT):
+        return self.stopped(self._run.stop_wish.result())
+
+    def stopped(self, why: Stop) -> Run:
+        """The record of a run that was stopped for that."""
+        self.state = self.checkpoint = None  # what a cancelled agent leaves may be inconsistent
+        if why in (Stop.CANCELLED, Stop.INTERRUPTED, Stop.LEFT):
             return self._record(RunStatus.CANCELLED, stop_reason=why.value)
         return failed(self._record(RunStatus.FAILED, stop_reason=why.value), _error_for(why))
 
@@ -84,7 +102,7 @@ class Work:
         self._task.cancel()
         return self._task
 
-    async def _go(self) -> None:
+    async def _go(self, taken_up: Claim | None) -> None:
         run = self._run
         async with self._registry.open(
             run.request.agent,
@@ -92,20 +110,37 @@ class Work:
             session_id=run.request.session_id,
             metadata=run.request.metadata,
         ) as conversation:
-            await conversation.prepare(run.request.task)
+            if taken_up is not None and taken_up.checkpoint is not None:
+                await conversation.resume(taken_up.checkpoint, taken_up.answer, taken_up.saved.state)
+            else:
+                await conversation.prepare(run.request.task)
             self._conversation = conversation
             self._opened.set_result(None)
-            await conversation.load((await self._admission).state)
-            run.log.append(RunStarted(run.record.agent, run.record.session_id, run.record.trace_id, attempt=1))
-            if not self._started.done():
-                self._started.set_result(None)
+            claim = await self._claim
+            if claim.checkpoint is None:
+                await conversation.load(claim.saved.state)
+            self._begin(claim, conversation)
             asked = time.perf_counter()
             async with aclosing(conversation.run()) as stream:
                 async for told in stream:
                     if self.first_token_s is None and isinstance(told, TextDelta):
                         self.first_token_s = time.perf_counter() - asked
-                    run.log.append(told)
-            self.state = await conversation.save()
+                    run.tell(told)
+            if conversation.question is not None:
+                self.checkpoint = conversation.checkpoint()
+            else:
+                self.state = await conversation.save()
+
+    def _begin(self, claim: Claim, conversation: Conversation) -> None:
+        run, record = self._run, self._run.record
+        if claim.restarted:
+            run.tell(RunRestarted(record.agent, record.session_id, record.trace_id, claim.attempt))
+            for message in conversation.messages:
+                run.tell(MessageAdded(message))
+        elif claim.last_seq == 0:
+            run.tell(RunStarted(record.agent, record.session_id, record.trace_id, claim.attempt))
+        if self._started is not None and not self._started.done():
+            self._started.set_result(None)
 
     async def _stop(self, task: "asyncio.Task[None]", timeout_s: float) -> None:
         """By the token, which alone stops a team; then by cancelling, for tools that the token does not reach."""
@@ -119,27 +154,38 @@ class Work:
             logger.error("Agent %r of run %s does not stop", self._run.record.agent, self._run.record.run_id)
 
     def _ended(self, task: "asyncio.Task[None]") -> Run:
-        if self.state is not None:
+        if self.state is not None or self.checkpoint is not None:
             if not task.cancelled() and task.exception() is not None:
                 logger.error("Agent %r failed while it was closed", self._run.record.agent, exc_info=task.exception())
-            return self._record(RunStatus.COMPLETED)
+            return self._record(RunStatus.INPUT_REQUIRED if self.state is None else RunStatus.COMPLETED)
         error = _error_of(task)
-        if not self._started.done():
+        if self._started is not None and not self._started.done():
             self._started.set_exception(error)
         return failed(self._record(RunStatus.FAILED), error)
 
     def _record(self, status: RunStatus, stop_reason: str | None = None) -> Run:
         conversation = self._conversation
-        assert conversation is not None, "not opened"  # noqa: S101
-        return replace(
+        if conversation is None:
+            return replace(self._run.record, status=status, stop_reason=stop_reason, finished_at=datetime.now(UTC))
+        record = replace(
             self._run.record,
             status=status,
             output=conversation.output if status is RunStatus.COMPLETED else None,
             messages=list(conversation.messages),
-            stop_reason=stop_reason or conversation.stop_reason,
             usage=conversation.usage,
-            finished_at=datetime.now(UTC),
         )
+        now = datetime.now(UTC)
+        question = conversation.question
+        if status is not RunStatus.INPUT_REQUIRED or question is None:
+            return replace(record, stop_reason=stop_reason or conversation.stop_reason, finished_at=now)
+        request = InputRequest(
+            input_id=str(uuid7()),
+            prompt=question.prompt,
+            source=question.source,
+            schema=question.schema,
+            expires_at=now + timedelta(seconds=question.expires_in_s or self._input_timeout_s),
+        )
+        return replace(record, input_request=request)
 
 
 def failed(run: Run, error: AppError) -> Run:
@@ -172,9 +218,9 @@ def _error_for(why: Stop) -> AppError:
     match why:
         case Stop.TIMEOUT:
             return RunTimeout("The run did not end within its deadline; a longer timeout_s may help.")
-        case Stop.SHUTDOWN:
+        case Stop.SHUTDOWN | Stop.HANDOVER:
             return Unavailable("The service is shutting down: run it again.", retry_after_s=5)
         case Stop.LOST:
             return LOST
-        case Stop.CANCELLED | Stop.LEFT:
+        case Stop.CANCELLED | Stop.INTERRUPTED | Stop.LEFT:
             return Unavailable("The run was cancelled before it began.")

@@ -32,6 +32,7 @@ from app.errors import SessionBusy, SessionConflict
 from app.events import Run
 from app.settings import Settings
 from app.telemetry import otlp
+from app.telemetry.pause import REPLAYED
 
 METER = "waggle"
 CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
@@ -101,6 +102,9 @@ class Metrics:
             (self._rejections, {"reason": "shutdown"}),
             (self._conflicts, {"kind": SessionBusy.kind}),
             (self._conflicts, {"kind": SessionConflict.kind}),
+            (self._webhooks, {"outcome": "delivered"}),
+            (self._webhooks, {"outcome": "retried"}),
+            (self._webhooks, {"outcome": "given_up"}),
         ):
             zero.add(0, labels)  # a series that begins with its first event hides it from rate()
 
@@ -154,6 +158,10 @@ class Metrics:
     def rejected(self, reason: Literal["capacity", "shutdown"]) -> None:
         self._rejections.add(1, {"reason": reason})
 
+    def webhook(self, outcome: Literal["delivered", "retried", "given_up"]) -> None:
+        """An attempt to deliver one ended."""
+        self._webhooks.add(1, {"outcome": outcome})
+
     def spans_exported(self, backend: str, count: int) -> None:
         self._exported.add(count, {"backend": backend})
 
@@ -181,6 +189,9 @@ class Metrics:
         )
         self._rejections = meter.create_counter(
             "waggle.rejections", "{run}", "Runs refused since the process had too many, or was ending."
+        )
+        self._webhooks = meter.create_counter(
+            "waggle.webhooks", "{attempt}", "Attempts to deliver a webhook, by what became of it."
         )
         self._exported = meter.create_counter("waggle.spans.exported", "{span}", "Spans that a backend took.")
         self._dropped = meter.create_counter("waggle.spans.dropped", "{span}", "Spans that no backend will see.")
@@ -220,7 +231,7 @@ class SpanMetrics(SpanProcessor):
 
     def on_end(self, span: ReadableSpan) -> None:
         found = span.attributes
-        if not found or span.start_time is None or span.end_time is None:
+        if not found or span.start_time is None or span.end_time is None or REPLAYED in found:
             return
         duration = (span.end_time - span.start_time) / 1e9
         match found.get("gen_ai.operation.name"):

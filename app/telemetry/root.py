@@ -1,24 +1,41 @@
-"""The root of a run's trace: the span of the request that started it, which lasts as long as the run does."""
+"""The span that a run's work hangs from, and that tells what was asked and how it ended.
 
+Where a request starts the run in its own process, it is the request's: it lasts as long as the run does. A run that
+comes from the queue has a span of its own under that of the request, in whichever process it is executed, beside one
+that shows the wait.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
 from typing import Any
 
 import orjson
+from opentelemetry import context as otel_context
 from opentelemetry import trace
-from opentelemetry.trace import Status, StatusCode
+from opentelemetry.trace import NonRecordingSpan, Span, SpanContext, SpanKind, Status, StatusCode, TraceFlags
 
 from app.events import Run, RunStatus
 from app.messages import ToolResult
-from app.telemetry.identity import Identity
+from app.telemetry.identity import Identity, carrying
+from app.telemetry.llm import TRACER
 from app.telemetry.provider import adopt_current_span
 
+_CHAIN = {"openinference.span.kind": "CHAIN", "honeyhive_event_type": "chain"}
 
-class RootSpan:
-    """Made inside the request; told what was asked, and how it ended."""
 
-    def __init__(self, identity: Identity, task: str) -> None:
-        adopt_current_span(identity)
-        self._span = trace.get_current_span()
+class RunSpan:
+    """Told what was asked, and how it ended."""
+
+    def __init__(self, span: Span, task: str) -> None:
+        self._span = span
         self._span.set_attributes({"input.value": task, "input.mime_type": "text/plain", "honeyhive_inputs.task": task})
+
+    @classmethod
+    def of_request(cls, identity: Identity, task: str) -> "RunSpan":
+        """The current span, a request's."""
+        adopt_current_span(identity)
+        return cls(trace.get_current_span(), task)
 
     @property
     def span_id(self) -> str | None:
@@ -26,8 +43,8 @@ class RootSpan:
         context = self._span.get_span_context()
         return f"{context.span_id:016x}" if context.is_valid else None
 
-    def end(self, run: Run, *, model_calls: int, first_token_s: float | None, termination: str | None) -> None:
-        """The run's outcome. The span itself ends with the request."""
+    def end(self, run: Run, *, model_calls: int | None, first_token_s: float | None, termination: str | None) -> None:
+        """The run's outcome. A request's span itself ends with the request."""
         if not self._span.is_recording():
             return
         answer = run.output if isinstance(run.output, str) else orjson.dumps(run.output).decode()
@@ -51,8 +68,43 @@ class RootSpan:
         for name, value in metrics.items():
             if value is not None:
                 attributes |= {f"waggle.run.{name}": value, f"honeyhive_metrics.{name}": value}
-        if run.status is not RunStatus.COMPLETED:
+        if run.status in (RunStatus.FAILED, RunStatus.CANCELLED):
             kind = run.status.value if run.error is None else str(run.error["type"]).rpartition(":")[2]
             attributes |= {"error.type": kind, "waggle.run.error": kind}
             self._span.set_status(Status(StatusCode.ERROR, kind))
         self._span.set_attributes(attributes)
+
+    def left(self, why: str) -> None:
+        """The run is not this process's any more."""
+        self._span.set_attributes({"waggle.run.status": why})
+
+
+@contextmanager
+def from_queue(
+    identity: Identity, task: str, trace_id: str, parent: str | None, queued_at: datetime | None, attempt: int
+) -> Iterator[RunSpan]:
+    """A span for an attempt of a run that was queued, current inside, under that of the request that admitted it."""
+    tracer = trace.get_tracer(TRACER)
+    above = otel_context.get_current()
+    if parent is not None:
+        flags = TraceFlags(TraceFlags.SAMPLED)
+        request = SpanContext(int(trace_id, 16), int(parent, 16), is_remote=True, trace_flags=flags)
+        above = trace.set_span_in_context(NonRecordingSpan(request))
+    token = otel_context.attach(above)
+    try:
+        with carrying(identity):
+            if queued_at is not None:
+                wait = tracer.start_span(
+                    f"queue {identity.agent}", start_time=int(queued_at.timestamp() * 1e9), attributes=_CHAIN
+                )
+                wait.end()
+            with tracer.start_as_current_span(
+                f"run {identity.agent}",
+                kind=SpanKind.CONSUMER,
+                attributes={**_CHAIN, "waggle.run.attempt": attempt},
+                record_exception=False,
+                set_status_on_exception=False,
+            ) as span:
+                yield RunSpan(span, task)
+    finally:
+        otel_context.detach(token)

@@ -15,7 +15,8 @@ import orjson
 from opentelemetry.sdk.trace import Event, ReadableSpan
 from opentelemetry.trace import Status, StatusCode
 
-from app.telemetry.content import Content
+from app.telemetry.content import IDENTITIES, Content
+from app.telemetry.pause import PAUSED, REPLAYED, cut, replayed
 
 _RENAMED = {
     "gen_ai.usage.prompt_tokens": "gen_ai.usage.input_tokens",
@@ -48,6 +49,8 @@ def shaped(span: ReadableSpan, content: Content) -> ReadableSpan:
     """The span as it leaves."""
     attributes = dict(span.attributes or {})
     status = _status(span, attributes)
+    if replayed():
+        attributes[REPLAYED] = True
     _translate(attributes)
     return ReadableSpan(
         name=_name(span, attributes),
@@ -108,8 +111,13 @@ def _name(span: ReadableSpan, attributes: Mapping[str, Any]) -> str:
 
 
 def _status(span: ReadableSpan, attributes: dict[str, Any]) -> Status:
-    """A span that a cancellation ended says so: neither AutoGen nor the SDK marks it."""
-    if span.status.status_code is StatusCode.UNSET and isinstance(sys.exc_info()[1], CancelledError):
+    """A span that a cancellation or a pause ended says so: neither AutoGen nor the SDK marks it."""
+    error = sys.exc_info()[1]
+    if span.status.status_code is not StatusCode.UNSET:
+        return span.status
+    if cut(error):
+        attributes[PAUSED] = True
+    elif isinstance(error, CancelledError):
         attributes.setdefault("error.type", "CancelledError")
         return Status(StatusCode.ERROR, "CancelledError")
     return span.status
@@ -128,7 +136,8 @@ def _allowed(attributes: Mapping[str, Any], content: Content) -> dict[str, Any]:
 
 def _said(name: str, value: Any, content: Content) -> Any:
     if isinstance(value, str):
-        return content.text(unquote_plus(value) if name in _ENCODED and content.patterns else value)
+        value = unquote_plus(value) if name in _ENCODED and content.patterns else value
+        return content.text(value, identity=name in IDENTITIES)
     if isinstance(value, tuple | list) and value and isinstance(value[0], str):
         return tuple(content.text(item) for item in value)
     return value

@@ -131,6 +131,8 @@ class ToolCall:
 
     def __init__(self, arguments: str) -> None:
         self.arguments = arguments
+        self.refusal: str | None = None
+        """Why it was not made, as an error's type."""
         self._began = time.time_ns()
         self.has_span = False
 
@@ -144,7 +146,7 @@ class ToolCall:
             return
         called = {"gen_ai.operation.name": "execute_tool", "gen_ai.tool.name": name, "gen_ai.tool.call.id": call_id}
         span = trace.get_tracer(TRACER).start_span(f"execute_tool {name}", attributes=called, start_time=self._began)
-        tool_result(span, result, error)
+        tool_result(span, result, self.refusal or error)
         span.end()
 
 
@@ -164,6 +166,18 @@ def tool_call_of(context: Context | None) -> ToolCall | None:
     """The innermost call."""
     found = otel_context.get_value(_CALL, context)
     return found if isinstance(found, ToolCall) else None
+
+
+def refused(error: str) -> None:
+    """The current call, which has no span yet, is not made; `error` is a type."""
+    if (call := tool_call_of(None)) is not None:
+        call.refusal = error
+
+
+def other_arguments(arguments: str) -> None:
+    """The current call, which has no span yet, is made with these (JSON) instead."""
+    if (call := tool_call_of(None)) is not None:
+        call.arguments = arguments
 
 
 def tool_attributes(arguments: str) -> dict[str, str]:

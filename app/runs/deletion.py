@@ -1,0 +1,34 @@
+"""What goes with a session that is deleted, beyond its rows: the events of its runs, wherever they are."""
+
+import logging
+
+from app.caller import Caller
+from app.errors import Unavailable
+from app.runs.log import RunLogs
+from app.store.page import Pages
+from app.store.peers import Peers
+from app.store.sessions import SessionStore
+
+logger = logging.getLogger(__name__)
+
+
+class Deletion:
+    """Of what its caller owns."""
+
+    def __init__(self, sessions: SessionStore, peers: Peers, logs: RunLogs, pages: Pages | None) -> None:
+        self._sessions = sessions
+        self._peers = peers
+        self._logs = logs
+        self._pages = pages
+
+    async def session(self, session_id: str, caller: Caller) -> None:
+        """Raises NotFound, and SessionBusy while one of its runs is executed. Viewers of those that wait are let go."""
+        gone = await self._sessions.delete(session_id, caller)
+        self._logs.drop(gone.run_ids)
+        if gone.unended:
+            await self._peers.tell("changed", *gone.unended)
+        if self._pages is not None and gone.run_ids:
+            try:
+                await self._pages.forget(gone.run_ids)
+            except Unavailable:  # nobody finds them without their run, and they have their time
+                logger.warning("The events of a deleted session are left to expire: %d runs", len(gone.run_ids))

@@ -10,9 +10,10 @@ from tests.servers.honeyhive import HoneyHive
 from tests.servers.openai_wire import OpenAIWire
 from tests.servers.otlp import Collector
 from tests.servers.postgres import postgres, postgres_url
+from tests.servers.redis import redis, redis_url
 from tests.service import Service, serving
 
-__all__ = ["postgres", "postgres_url"]
+__all__ = ["postgres", "postgres_url", "redis", "redis_url"]
 
 MODEL = "openai:gpt-4o-mini"
 

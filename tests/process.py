@@ -32,14 +32,18 @@ class ServiceProcess:
             self.output += await self._lines.receive()
         self.url = found[1]
 
+    async def drain(self) -> None:
+        """Read what is printed, until the end: a pipe that is full would stop the process."""
+        async for text in self._lines:
+            self.output += text
+
     async def end(self, number: signal.Signals = signal.SIGTERM) -> int:
         """Send the signal, read what is printed until the end; the exit status."""
         self.process.send_signal(number)
         return await self.ended()
 
     async def ended(self) -> int:
-        async for text in self._lines:
-            self.output += text
+        await self.drain()
         return await self.process.wait()
 
     def client(self) -> httpx.AsyncClient:

@@ -1,32 +1,39 @@
-"""/agents: which there are; run one; stream one."""
+"""/agents: which there are; run one; stream one; run one in the background."""
 
 import asyncio
-import logging
+from hashlib import sha256
 from typing import Annotated, Any
 
 import anyio
+import orjson
 from fastapi import APIRouter, Header, Query, Request, Response
 from sse_starlette import EventSourceResponse
-from sse_starlette.sse import SendTimeoutError
 from uuid_utils import uuid7
 
 from app.agents.card import AgentCard
 from app.api.dependencies import CallerDep, JsonOnly, Parts, PartsDep, SessionHeader, UserHeader, either
-from app.api.problems import problem_response, problems
+from app.api.problems import problems
 from app.api.schemas import OnDisconnect, RunIn, SessionId
+from app.api.streams import LastEventId, finished_response, resumed, run_headers, started_stream
 from app.caller import Caller
-from app.errors import EventsGone
-from app.events import Run, RunStatus
-from app.runs.run import LiveRun, RunRequest
+from app.errors import AppError
+from app.events import Run
+from app.runs.run import RunRequest, Started
+from app.store.runs import IfBusy, Key
 from app.wire import native
 
-logger = logging.getLogger(__name__)
 router = APIRouter(prefix="/agents", tags=["agents"])
 
-SEND_TIMEOUT_S = 30
-"""A client that takes no bytes for so long has gone, or is too slow: it is dropped, its run is not."""
-RUN_PROBLEMS = problems(400, 404, 409, 413, 415, 422, 500, 502, 503, 504)
-LastEventId = Annotated[str | None, Header(description="The last event seen: the stream goes on after it.")]
+RUN_PROBLEMS = problems(400, 404, 409, 410, 413, 415, 422, 500, 502, 503, 504)
+IdempotencyKey = Annotated[
+    str | None,
+    Header(
+        alias="Idempotency-Key",
+        min_length=1,
+        max_length=255,
+        description="The same key and body within 24 hours are the same run: joined while it goes on, then replayed.",
+    ),
+]
 
 
 @router.get("")
@@ -52,15 +59,21 @@ async def run_agent(
     parts: PartsDep,
     user: UserHeader = None,
     session: SessionHeader = None,
+    key: IdempotencyKey = None,
 ) -> Response:
-    """Run the agent to the end, and answer with the `Run`; a failed one is a problem with its status."""
-    run = await parts.runner.start(_wanted(name, body, parts, user, session))
-    with run.watch():
-        await _until_finished_or_gone(run, request)
-    if not run.finished.done():
-        run.metrics.disconnected("left")
-    await asyncio.wait([run.finished])  # also when nobody is there to read it: this request's span is the run's root
-    return finished_response(run.finished.result())
+    """Run the agent to the end, and answer with the `Run`; a failed one is a problem with its status.
+
+    A run that comes to wait for a person is answered as it then stands: `input_required`.
+    """
+    started = await parts.runner.start(_wanted(name, body, parts, user, session, key))
+    with parts.runner.audience.watch(started.run.run_id):
+        outcome = await _until_outcome_or_gone(parts, started, request)
+    if outcome is None:
+        parts.telemetry.metrics.disconnected("left")
+        if started.live is not None:  # also when nobody is there to read it: this request's span is the run's root
+            await asyncio.wait([started.live.finished])
+        outcome = await parts.runs.get(started.run.run_id, started.caller)
+    return finished_response(outcome)
 
 
 @router.post("/{name}/stream", response_class=EventSourceResponse, responses=RUN_PROBLEMS, dependencies=[JsonOnly])
@@ -70,6 +83,7 @@ async def stream_agent(
     parts: PartsDep,
     user: UserHeader = None,
     session: SessionHeader = None,
+    key: IdempotencyKey = None,
     last_event_id: LastEventId = None,
 ) -> Response:
     """Run the agent, and stream what happens as server-sent events.
@@ -77,10 +91,10 @@ async def stream_agent(
     The last one is `run.completed`, `run.failed` or `run.cancelled`. With `Last-Event-ID`, the run of that event
     is gone on with instead.
     """
-    wanted = _wanted(name, body, parts, user, session)
+    wanted = _wanted(name, body, parts, user, session, key)
     if last_event_id:
-        return resumed(parts, wanted.caller, last_event_id)
-    return RunStream(await parts.runner.start(wanted))
+        return await resumed(parts, wanted.caller, last_event_id)
+    return started_stream(parts, await parts.runner.start(wanted))
 
 
 @router.get("/{name}/stream", response_class=EventSourceResponse, responses=RUN_PROBLEMS)
@@ -92,91 +106,77 @@ async def stream_agent_by_url(
     session_id: Annotated[SessionId | None, Query()] = None,
     session: SessionHeader = None,
     timeout_s: Annotated[float | None, Query(gt=0, allow_inf_nan=False)] = None,
+    if_busy: Annotated[IfBusy, Query()] = "reject",
     on_disconnect: Annotated[OnDisconnect, Query()] = "cancel",
+    key: IdempotencyKey = None,
     last_event_id: LastEventId = None,
 ) -> Response:
     """The same for `curl -N` and the browser's `EventSource`."""
     if last_event_id:
-        return resumed(parts, caller, last_event_id)
-    body = RunIn(task=task, session_id=session_id, timeout_s=timeout_s, on_disconnect=on_disconnect)
-    return RunStream(await parts.runner.start(_wanted(name, body, parts, caller.user, session)))
+        return await resumed(parts, caller, last_event_id)
+    body = RunIn(task=task, session_id=session_id, timeout_s=timeout_s, if_busy=if_busy, on_disconnect=on_disconnect)
+    return started_stream(parts, await parts.runner.start(_wanted(name, body, parts, caller.user, session, key)))
 
 
-class RunStream(EventSourceResponse):
-    """One viewer of a run: it watches from its creation until the connection is done, however that ends.
+@router.post("/{name}/runs", response_model=Run, status_code=202, responses=RUN_PROBLEMS, dependencies=[JsonOnly])
+async def start_agent(
+    name: str,
+    body: RunIn,
+    parts: PartsDep,
+    user: UserHeader = None,
+    session: SessionHeader = None,
+    key: IdempotencyKey = None,
+) -> Response:
+    """Run the agent in the background, and answer at once with the `Run`, and its address as `Location`.
 
-    The request that started the run lasts until the run is over, watched or not: its span is the run's root.
+    It goes on whoever watches, and begins anew on another process where its own dies. `GET /runs/{run_id}` shows how
+    it stands, `GET /runs/{run_id}/stream` what happens in it.
     """
-
-    def __init__(self, run: LiveRun, after: int | None = None) -> None:
-        self._run = run
-        self._started_it = after is None
-        self._watch = run.watch()
-        super().__init__(
-            native.frames(run.record.run_id, run.log.read(after or 0)),
-            headers={"Cache-Control": "no-cache", **run_headers(run)},
-            sep="\n",
-            send_timeout=SEND_TIMEOUT_S,
-        )
-
-    async def __call__(self, *asgi: Any) -> None:
-        try:
-            await super().__call__(*asgi)
-        except SendTimeoutError:
-            run_id = self._run.record.run_id
-            logger.info("A viewer of run %s took nothing for %d s: dropped", run_id, SEND_TIMEOUT_S)
-            self._run.metrics.disconnected("slow")
-        else:
-            if not self._run.finished.done():
-                self._run.metrics.disconnected("left")
-        finally:
-            self._watch.close()
-        if self._started_it:
-            await asyncio.wait([self._run.finished])
-
-
-def resumed(parts: Parts, caller: Caller, event_id: str) -> Response:
-    """Go on after the event, never with another run: 204 after the end, which stops an EventSource."""
-    seen = native.last_seen(event_id)
-    run = parts.runner.find(seen[0], caller) if seen else None
-    if seen is None or run is None:
-        raise EventsGone("There are no events after that id: GET /runs/{run_id} has the run's outcome.")
-    if run.log.ended_with(seen[1]):
-        return Response(status_code=204, headers=run_headers(run))
-    run.log.check(seen[1])
-    run.metrics.resumed()
-    return RunStream(run, seen[1])
-
-
-def run_headers(run: LiveRun) -> dict[str, str]:
-    return _headers(run.record)
-
-
-def finished_response(run: Run) -> Response:
-    """The `Run`, or the problem that it failed with."""
-    if run.status is RunStatus.FAILED and run.error is not None:
-        return problem_response(run.error, headers=_headers(run))
-    return Response(native.response(run), media_type="application/json", headers=_headers(run))
-
-
-def _headers(run: Run) -> dict[str, str]:
-    return {"X-Run-ID": run.run_id, "X-Session-ID": run.session_id}
-
-
-def _wanted(name: str, body: RunIn, parts: Parts, user: str | None, session: str | None) -> RunRequest:
-    limit = parts.settings.run_timeout_s
-    return RunRequest(
-        agent=name,
-        task=body.to_task(),
-        caller=Caller(user=either(user, body.user_id, "X-User-ID", ["body", "user_id"])),
-        session_id=either(session, body.session_id, "X-Session-ID", ["body", "session_id"]) or str(uuid7()),
-        metadata=body.metadata,
-        timeout_s=min(body.timeout_s or limit, limit),
-        on_disconnect=body.on_disconnect,
+    wanted = _wanted(name, body, parts, user, session, key, background=True)
+    run = (await parts.runner.start(wanted)).run
+    return Response(
+        native.response(run),
+        status_code=202,
+        media_type="application/json",
+        headers={"Location": f"/runs/{run.run_id}", **run_headers(run)},
     )
 
 
-async def _until_finished_or_gone(run: LiveRun, request: Request) -> None:
+def _wanted(
+    name: str,
+    body: RunIn,
+    parts: Parts,
+    user: str | None,
+    session: str | None,
+    key: str | None,
+    *,
+    background: bool = False,
+) -> RunRequest:
+    limit = parts.settings.run_timeout_s
+    caller = Caller(user=either(user, body.user_id, "X-User-ID", ["body", "user_id"]))
+    session_id = either(session, body.session_id, "X-Session-ID", ["body", "session_id"])
+    if body.webhook_url is not None:
+        parts.webhooks.check(body.webhook_url)
+    asked = [name, session_id, body.model_dump(mode="json", exclude={"user_id", "session_id"})]
+    return RunRequest(
+        agent=name,
+        task=body.to_task(),
+        caller=caller,
+        session_id=session_id or str(uuid7()),
+        metadata=body.metadata,
+        timeout_s=min(body.timeout_s or limit, limit),
+        if_busy=body.if_busy,
+        on_disconnect=body.on_disconnect or ("continue" if background else "cancel"),
+        background=background,
+        key=Key(key, sha256(orjson.dumps(asked, option=orjson.OPT_SORT_KEYS)).digest()) if key else None,
+        webhook_url=body.webhook_url,
+    )
+
+
+async def _until_outcome_or_gone(parts: Parts, started: Started, request: Request) -> Run | None:
+    outcome: Run | None = None
+    failure: AppError | None = None
+
     async def gone() -> None:
         while (await request.receive())["type"] != "http.disconnect":
             pass
@@ -184,5 +184,11 @@ async def _until_finished_or_gone(run: LiveRun, request: Request) -> None:
 
     async with anyio.create_task_group() as group:
         group.start_soon(gone)
-        await asyncio.wait([run.finished])
+        try:
+            outcome = await parts.viewing.outcome(started)
+        except AppError as error:  # the group would wrap it
+            failure = error
         group.cancel_scope.cancel()
+    if failure is not None:
+        raise failure
+    return outcome

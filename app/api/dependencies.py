@@ -12,9 +12,18 @@ from app.agents.registry import Registry
 from app.api.schemas import SessionId, UserId
 from app.caller import Caller
 from app.errors import InvalidInput, UnsupportedMediaType
+from app.runs.control import Control
+from app.runs.deletion import Deletion
+from app.runs.keeper import Keeper
+from app.runs.pages import Writer
 from app.runs.runner import Runner
+from app.runs.viewing import Viewing
+from app.runs.webhooks import Webhooks
 from app.settings import Settings
 from app.store.database import Database
+from app.store.history import History
+from app.store.page import Pages
+from app.store.peers import Peers
 from app.store.runs import RunStore
 from app.store.sessions import SessionStore
 from app.telemetry.provider import Telemetry
@@ -28,8 +37,17 @@ class Parts:
     database: Database
     runs: RunStore
     sessions: SessionStore
+    history: History
     registry: Registry
     runner: Runner
+    viewing: Viewing
+    control: Control
+    deletion: Deletion
+    webhooks: Webhooks
+    keeper: Keeper
+    peers: Peers
+    pages: Pages | None
+    writer: Writer | None
     telemetry: Telemetry
 
 
@@ -86,8 +104,9 @@ def place_of(cursor: str | None, *types: type) -> list[Any] | None:
         return None
     try:
         place = orjson.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
-        if isinstance(place, list) and [type(part) for part in place] == list(types):
-            return place
+        fits = isinstance(place, list) and [type(part) for part in place] == list(types)
+        if fits and all(0 <= part < 2**31 for part in place if isinstance(part, int)):  # as columns hold them
+            return list(place)
     except (binascii.Error, ValueError):
         pass  # answered below
     raise InvalidInput(

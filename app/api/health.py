@@ -7,6 +7,7 @@ from fastapi import APIRouter, Response
 
 from app.api.dependencies import Parts, PartsDep
 from app.errors import Unavailable
+from app.store.page import Pages
 
 router = APIRouter(tags=["health"])
 
@@ -22,6 +23,8 @@ async def readyz(parts: PartsDep) -> Response:
     """Whether a run can be taken: 503 names each part that fails. Broken agents are named too, and fail nothing."""
     checks = {"database": await _database(parts), "model": _model(parts), "runs": _runs(parts)}
     ready = all(check["status"] == "ok" for check in checks.values())
+    if parts.pages is not None:
+        checks["events"] = await _events(parts.pages)
     invalid = [
         {"name": card.name, "reason": card.reason} for card in parts.registry.cards.values() if card.status == "invalid"
     ]
@@ -37,6 +40,15 @@ async def _database(parts: Parts) -> dict[str, Any]:
         await parts.database.ping()
     except Unavailable as error:
         return {"status": "failed", "reason": error.detail}
+    return {"status": "ok"}
+
+
+async def _events(pages: Pages) -> dict[str, Any]:
+    """Without them, viewers of runs that are executed elsewhere wait; nothing else does."""
+    try:
+        await pages.ping()
+    except Unavailable as error:
+        return {"status": "degraded", "reason": error.detail}
     return {"status": "ok"}
 
 

@@ -3,10 +3,12 @@
 from typing import Any
 
 from fastapi import APIRouter, Response
+from sse_starlette import EventSourceResponse
 
 from app.api.dependencies import CallerDep, JsonOnly, PartsDep
 from app.api.problems import problems
-from app.api.schemas import FeedbackIn
+from app.api.schemas import AnswerIn, FeedbackIn
+from app.api.streams import LastEventId, joined, resumed, run_headers
 from app.errors import EventsGone
 from app.events import Run
 from app.wire import native
@@ -20,16 +22,40 @@ async def get_run(run_id: str, parts: PartsDep, caller: CallerDep) -> Response:
     return _answer(await parts.runs.get(run_id, caller))
 
 
+@router.get("/{run_id}/stream", response_class=EventSourceResponse, responses=problems(404, 410))
+async def stream_run(run_id: str, parts: PartsDep, caller: CallerDep, last_event_id: LastEventId = None) -> Response:
+    """Watch the run: its events from the start, or after `Last-Event-ID`; 204 where there are none after it."""
+    if not last_event_id:
+        return await joined(parts, caller, run_id, None)
+    seen = native.last_seen(last_event_id)
+    if seen is None or seen[0] != run_id:
+        raise EventsGone("That is no event of this run: without Last-Event-ID the stream begins at its start.")
+    return await resumed(parts, caller, last_event_id)
+
+
+@router.post(
+    "/{run_id}/input",
+    response_model=Run,
+    status_code=202,
+    responses=problems(404, 409, 415, 422),
+    dependencies=[JsonOnly],
+)
+async def answer_run(run_id: str, body: AnswerIn, parts: PartsDep, caller: CallerDep) -> Response:
+    """Answer the question that the run waits with, and let it go on; the same answer twice is one."""
+    run = await parts.control.answer(run_id, caller, body.input_id, body.input)
+    return _answer(run, status_code=202)
+
+
 @router.post("/{run_id}/cancel", response_model=Run, responses=problems(404))
 async def cancel_run(run_id: str, parts: PartsDep, caller: CallerDep) -> Response:
     """Stop the run. Answers with the `Run` once it has really stopped; one that has ended stays as it is."""
-    return _answer(await parts.runner.cancel(run_id, caller))
+    return _answer(await parts.control.cancel(run_id, caller))
 
 
 @router.post("/{run_id}/feedback", status_code=204, responses=problems(404, 415, 422), dependencies=[JsonOnly])
 async def give_feedback(run_id: str, body: FeedbackIn, parts: PartsDep, caller: CallerDep) -> None:
     """Say how good the run was: kept with it, and told to the trace backends."""
-    await parts.runner.feedback(run_id, caller, score=body.score, label=body.label, comment=body.comment)
+    await parts.control.feedback(run_id, caller, score=body.score, label=body.label, comment=body.comment)
 
 
 @router.get("/{run_id}/trace", responses=problems(404, 410))
@@ -42,6 +68,7 @@ async def get_trace(run_id: str, parts: PartsDep, caller: CallerDep) -> dict[str
     return {"run_id": run.run_id, "trace_id": run.trace_id, "spans": spans}
 
 
-def _answer(run: Run) -> Response:
-    headers = {"X-Run-ID": run.run_id, "X-Session-ID": run.session_id}
-    return Response(native.response(run), media_type="application/json", headers=headers)
+def _answer(run: Run, status_code: int = 200) -> Response:
+    return Response(
+        native.response(run), status_code=status_code, media_type="application/json", headers=run_headers(run)
+    )

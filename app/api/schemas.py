@@ -1,9 +1,12 @@
 """What clients send, and the shapes of answers for /docs; the answers themselves are written by `app.wire`."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Generic, Literal, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic_core import PydanticCustomError
 
+from app.store.history import Point
+from app.store.runs import IfBusy
 from app.task import ImagePart, Task, TextPart
 
 SessionId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._:-]{1,128}$")]
@@ -67,10 +70,14 @@ class RunIn(Body):
     """Up to 16 pairs of strings, on every span of the run."""
     timeout_s: float | None = Field(None, gt=0, allow_inf_nan=False)
     """Seconds the run may take; the service's own deadline counts where it is shorter."""
-    if_busy: Literal["reject"] = "reject"
-    """What to do when the session has a run going on: `reject` answers 409."""
-    on_disconnect: OnDisconnect = "cancel"
-    """Whether the run ends when nobody watches it any more, or goes on."""
+    if_busy: IfBusy = "reject"
+    """What to do when the session has a run going on: `reject` answers 409, `enqueue` waits its turn, `interrupt`
+    cancels it and takes its place."""
+    on_disconnect: OnDisconnect | None = None
+    """Whether the run ends when nobody watches it any more (`cancel`, as `run` and `stream` do by default), or goes on
+    (`continue`, as `runs` does)."""
+    webhook_url: Annotated[str, Field(min_length=1, max_length=2048)] | None = None
+    """Where the run's end is told, signed as https://www.standardwebhooks.com says."""
 
     def to_task(self) -> Task:
         if isinstance(self.task, str):
@@ -78,6 +85,17 @@ class RunIn(Body):
         return tuple(
             TextPart(part.text) if isinstance(part, TextPartIn) else ImagePart(part.image_url.url) for part in self.task
         )
+
+
+class AnswerIn(Body):
+    """A person's answer to a run's question."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"input": "The red one."}]})
+
+    input: Any
+    """Text, or what the question's `schema` asks for."""
+    input_id: Annotated[str, Field(max_length=36)] | None = None
+    """Which question is answered, as `input_request` and `input.required` have it; without it, the last one."""
 
 
 class FeedbackIn(Body):
@@ -91,6 +109,73 @@ class FeedbackIn(Body):
     """A word for it."""
     comment: Annotated[str, Field(max_length=4096)] | None = None
     """In the person's own words."""
+
+
+RunId = Annotated[str, StringConstraints(pattern=r"^[\x21-\x7e]{1,36}$")]
+VersionNumber = Annotated[int, Field(ge=0, lt=2**31)]
+"""Of a saved state; 0 is before the first."""
+
+
+class PointIn(Body):
+    """A point in a session's conversation, by one of two names."""
+
+    run_id: RunId | None = None
+    version: VersionNumber | None = None
+
+    @model_validator(mode="after")
+    def _one_at_most(self) -> Self:
+        if self.run_id is not None and self.version is not None:
+            raise PydanticCustomError("one_at_most", "Send run_id or version, not both.")
+        return self
+
+    def to_point(self) -> Point:
+        return Point(self.run_id, self.version)
+
+
+class ForkIn(PointIn):
+    """A session to be made of another's conversation: of all of it, where neither a run nor a version is named."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [{"run_id": "01890a5d-ac96-774b-bcce-b302099a8057", "session_id": "paris-2"}, {}],
+        }
+    )
+
+    run_id: RunId | None = None
+    """The last of its completed runs that the fork has."""
+    version: VersionNumber | None = None
+    """The same by number, as `GET /sessions/{session_id}/versions` lists them; 0 is before the first run."""
+    session_id: SessionId | None = None
+    """The fork's id; one is made where it is missing."""
+
+
+class RewindIn(PointIn):
+    """Where a session is to go back to: `run_id` or `version`."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"run_id": "01890a5d-ac96-774b-bcce-b302099a8057"}, {"version": 3}]}
+    )
+
+    run_id: RunId | None = None
+    """The first of its completed runs that is taken back."""
+    version: VersionNumber | None = None
+    """The saved state to go back to, as `GET /sessions/{session_id}/versions` lists them; 0 is before the first run."""
+
+    @model_validator(mode="after")
+    def _one(self) -> Self:
+        if self.run_id is None and self.version is None:
+            raise PydanticCustomError("one", "Send run_id or version.")
+        return self
+
+
+Item = TypeVar("Item")
+
+
+class Items(BaseModel, Generic[Item]):
+    """A page of a list."""
+
+    items: list[Item]
+    next_cursor: str | None = Field(description="Send it as `cursor` for the next page; null on the last.")
 
 
 class Problem(BaseModel):

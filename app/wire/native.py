@@ -7,18 +7,28 @@ from typing import Any
 
 import orjson
 
-from app.events import MessageAdded, Run, RunEnded, RunEvent, RunStarted, TextDelta, ThoughtDelta
-
-Numbered = tuple[int, RunEvent]
+from app.events import (
+    InputRequired,
+    MessageAdded,
+    Placed,
+    Position,
+    Run,
+    RunEnded,
+    RunEvent,
+    RunRestarted,
+    RunStarted,
+    TextDelta,
+    ThoughtDelta,
+)
 
 _ID = re.compile(r"(?P<run_id>[0-9a-f-]{36}):(?P<attempt>\d{1,9})-(?P<seq>\d{1,18})")
 _OPTIONS = orjson.OPT_UTC_Z
 
 
-async def frames(run_id: str, events: AsyncIterator[list[Numbered]]) -> AsyncIterator[bytes]:
+async def frames(run_id: str, events: AsyncIterator[list[Placed]]) -> AsyncIterator[bytes]:
     """Server-sent events, as many in one piece of bytes as there were at once."""
     async for batch in events:
-        yield b"".join([_frame(run_id, seq, event) for seq, event in batch])
+        yield b"".join([_frame(run_id, place, event) for place, event in batch])
 
 
 def response(finished: Run) -> bytes:
@@ -26,15 +36,15 @@ def response(finished: Run) -> bytes:
     return orjson.dumps(finished, option=_OPTIONS)
 
 
-def last_seen(event_id: str) -> tuple[str, int] | None:
-    """The run and the number of the event that a `Last-Event-ID` names; None for what is no id of ours."""
+def last_seen(event_id: str) -> tuple[str, Position] | None:
+    """The run and the place of the event that a `Last-Event-ID` names; None for what is no id of ours."""
     match = _ID.fullmatch(event_id)
-    return (match["run_id"], int(match["seq"])) if match else None
+    return (match["run_id"], Position(int(match["attempt"]), int(match["seq"]))) if match else None
 
 
-def _frame(run_id: str, seq: int, event: RunEvent) -> bytes:
-    data = orjson.dumps(_payload(run_id, seq, event), option=_OPTIONS)
-    return b"id: %b:1-%d\nevent: %b\ndata: %b\n\n" % (run_id.encode(), seq, event.type.encode(), data)
+def _frame(run_id: str, place: Position, event: RunEvent) -> bytes:
+    data = orjson.dumps(_payload(run_id, place.seq, event), option=_OPTIONS)
+    return b"id: %b:%d-%d\nevent: %b\ndata: %b\n\n" % (run_id.encode(), *place, event.type.encode(), data)
 
 
 def _payload(run_id: str, seq: int, event: RunEvent) -> dict[str, Any]:
@@ -44,7 +54,9 @@ def _payload(run_id: str, seq: int, event: RunEvent) -> dict[str, Any]:
             payload |= {"source": event.source, "message_id": event.message_id, "delta": event.delta}
         case MessageAdded():
             payload["message"] = event.message
-        case RunStarted():
+        case InputRequired():
+            payload |= asdict(event.request)
+        case RunStarted() | RunRestarted():
             payload |= {
                 "agent": event.agent,
                 "session_id": event.session_id,

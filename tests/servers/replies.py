@@ -56,6 +56,9 @@ class Text:
     thought: str = ""
     usage: Usage = Usage()
 
+    interval_s: float = 0
+    """Between two frames of its stream."""
+
     @property
     def pieces(self) -> tuple[str, ...]:
         return self.chunks or words(self.text)

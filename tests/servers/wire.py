@@ -253,7 +253,8 @@ class _Answer:
 
     async def _whole(self, reply: Text | ToolCalls) -> None:
         if self.request.asked.stream:
-            await self._stream(self.wire.frames(self.request, reply))
+            interval_s = reply.interval_s if isinstance(reply, Text) else 0
+            await self._stream(self.wire.frames(self.request, reply), interval_s)
             await self.send({"type": "http.response.body", "body": b""})
         else:
             await _send_json(self.send, 200, self.wire.document(self.request, reply))

@@ -1,0 +1,96 @@
+"""Runs as answers: an event stream, which is one viewer of the run, and the `Run` or the problem it failed with."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from typing import Annotated, Any
+
+from fastapi import Header, Response
+from sse_starlette import EventSourceResponse
+from sse_starlette.sse import SendTimeoutError
+
+from app.api.dependencies import Parts
+from app.api.problems import problem_response
+from app.caller import Caller
+from app.errors import EventsGone
+from app.events import Placed, Position, Run, RunStatus
+from app.runs.run import LiveRun, Started
+from app.wire import native
+
+logger = logging.getLogger(__name__)
+
+SEND_TIMEOUT_S = 30
+"""A client that takes no bytes for so long has gone, or is too slow: it is dropped, its run is not."""
+LastEventId = Annotated[str | None, Header(description="The last event seen: the stream goes on after it.")]
+
+
+class RunStream(EventSourceResponse):
+    """One viewer of a run: it watches from its creation until the connection is done, however that ends.
+
+    The request that executes the run lasts until that is over, watched or not: its span is the run's root.
+    """
+
+    def __init__(self, parts: Parts, run: Run, events: AsyncIterator[list[Placed]], live: LiveRun | None) -> None:
+        self._run = run
+        self._live = live
+        self._metrics = parts.telemetry.metrics
+        self._watch = parts.runner.audience.watch(run.run_id)
+        self._complete = False
+        super().__init__(
+            native.frames(run.run_id, self._seen_to_the_end(events)),
+            headers={"Cache-Control": "no-cache", **run_headers(run)},
+            sep="\n",
+            send_timeout=SEND_TIMEOUT_S,
+        )
+
+    async def __call__(self, *asgi: Any) -> None:
+        try:
+            await super().__call__(*asgi)
+        except SendTimeoutError:
+            logger.info("A viewer of run %s took nothing for %d s: dropped", self._run.run_id, SEND_TIMEOUT_S)
+            self._metrics.disconnected("slow")
+        else:
+            if not self._complete:
+                self._metrics.disconnected("left")
+        finally:
+            self._watch.close()
+        if self._live is not None:
+            await asyncio.wait([self._live.finished])
+
+    async def _seen_to_the_end(self, events: AsyncIterator[list[Placed]]) -> AsyncIterator[list[Placed]]:
+        async for batch in events:
+            yield batch
+        self._complete = True
+
+
+def started_stream(parts: Parts, started: Started) -> Response:
+    """The events of a run that this request started, or joined."""
+    return RunStream(parts, started.run, parts.viewing.follow(started), started.live)
+
+
+async def resumed(parts: Parts, caller: Caller, event_id: str) -> Response:
+    """Go on after the event, never with another run: 204 after the end, which stops an EventSource."""
+    seen = native.last_seen(event_id)
+    if seen is None:
+        raise EventsGone("There are no events after that id: GET /runs/{run_id} has the run's outcome.")
+    parts.telemetry.metrics.resumed()
+    return await joined(parts, caller, *seen)
+
+
+async def joined(parts: Parts, caller: Caller, run_id: str, after: Position | None) -> Response:
+    """Watch a run from the start, or from after that event."""
+    view = await parts.viewing.open(run_id, caller, after)
+    if view.events is None:
+        return Response(status_code=204, headers=run_headers(view.run))
+    return RunStream(parts, view.run, view.events, None)
+
+
+def run_headers(run: Run) -> dict[str, str]:
+    return {"X-Run-ID": run.run_id, "X-Session-ID": run.session_id}
+
+
+def finished_response(run: Run) -> Response:
+    """The `Run`, or the problem that it failed with."""
+    if run.status is RunStatus.FAILED and run.error is not None:
+        return problem_response(run.error, headers=run_headers(run))
+    return Response(native.response(run), media_type="application/json", headers=run_headers(run))

@@ -2,8 +2,8 @@
 
 `make bench`, or `python bench/tracing.py [rounds]`. Every server runs at the same time, and the rounds take turns
 among them; the load is a few clients on loopback, and the upstream (bench/upstream.py) is never the bottleneck. CPU is
-user + system time from /proc, so Linux only; medians over the rounds, with the spread. A background exporter gets a
-second after each batch, so that its work is counted where it belongs.
+user + system time from /proc, so Linux only; medians over the rounds, with the spread. A background exporter gets
+the time after each batch, so that its work is counted where it belongs.
 """
 
 import asyncio
@@ -22,6 +22,8 @@ import httpx
 
 ROOT = Path(__file__).parent.parent
 RUNS, STREAMS, TOKENS, CLIENTS = 60, 20, 400, 8
+SETTLE_S = 0.7
+"""After each batch of requests: the exporters send every half a second."""
 AGENT = """
 from autogen_agentchat.agents import AssistantAgent
 
@@ -31,6 +33,7 @@ def build(context):
 HONEYHIVE = {"HH_API_KEY": "hh_bench"}
 WAYS: dict[str, dict[str, str] | None] = {
     "plain AutoGen, untraced": None,
+    "no spans at all": {"OTEL_SDK_DISABLED": "true"},
     "backends off": {},
     "OTLP": {"OTEL_EXPORTER_OTLP_ENDPOINT": "{upstream}"},
     "HoneyHive": HONEYHIVE | {"HH_API_URL": "{upstream}"},
@@ -93,7 +96,7 @@ class Server:
                 assert b"word" in response.content
 
         await asyncio.gather(*(client() for _ in range(CLIENTS)))
-        await asyncio.sleep(1)
+        await asyncio.sleep(SETTLE_S)
         return (self.cpu() - before) / count
 
     async def round(self) -> tuple[float, float]:
@@ -165,4 +168,4 @@ def show(results: dict[str, list[tuple[float, float]]]) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main(int(sys.argv[1]) if len(sys.argv) > 1 else 5))
+    asyncio.run(main(int(sys.argv[1]) if len(sys.argv) > 1 else 3))

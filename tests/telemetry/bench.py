@@ -406,7 +406,9 @@ class Script:
         self._last = anyio.Event()
         self._streams = 0
 
-    def __call__(self, _: Request) -> Reply:
+    def __call__(self, request: Request) -> Reply:
+        if request.json.get("max_tokens") == 1:  # the embedded model is warmed up, whenever its process is there
+            return Text("Hello.")
         reply = self._replies[min(self._given, len(self._replies) - 1)]
         self._given += 1
         if self._given == len(self._replies):
@@ -457,6 +459,19 @@ class Bench:
                 await anyio.lowlevel.checkpoint()
         spans = self._collector.spans()
         return traces(spans)[next(span.trace_id for span in spans if span.name == root)]
+
+    async def talk(self, agent: str, replies: Sequence[Reply]) -> list[Span]:
+        """The spans of a conversation's turns, one a reply, with metadata, and of what its user says of the last."""
+        self._collector.clear()
+        self._wire.replies = Script(self._wire, replies)
+        who = {"user_id": "ann", "session_id": f"session-{os.urandom(4).hex()}", "metadata": {"plan": "pro"}}
+        for _ in replies:
+            response = await self._service.client.post(f"/agents/{agent}/run", json={"task": TASK, **who})
+        said = {"score": 1, "label": "good", "comment": "Well said."}
+        run = f"/runs/{response.json()['run_id']}"
+        told = await self._service.client.post(f"{run}/feedback", json=said, headers={"X-User-ID": "ann"})
+        assert told.is_success, told.text
+        return await self._collector.wait_for_async(lambda spans: any(s.name == "user_feedback" for s in spans))
 
     async def _ask(self, agent: str, way: Way) -> None:
         """As a client that reads to the end."""
@@ -514,9 +529,11 @@ def answered(span: Span, names: Names) -> None:
     assert attributes["gen_ai.response.model"] == names.answers
     assert (attributes["gen_ai.usage.input_tokens"], attributes["gen_ai.usage.output_tokens"]) == (11, 7)
     (reason,) = attributes["gen_ai.response.finish_reasons"]
-    if attributes["gen_ai.request.stream"] and reason == "stop":
+    if attributes["gen_ai.request.stream"]:
         assert 0 < attributes["gen_ai.response.time_to_first_chunk"] < (span.end - span.start) / 1e9
-        assert attributes["waggle.stream.chunks"] >= 1
+        assert reason != "stop" or attributes["waggle.stream.chunks"] >= 1
+    else:
+        assert "gen_ai.response.time_to_first_chunk" not in attributes
 
 
 def of(spans: Sequence[Span], kind: str) -> list[Span]:

@@ -1,7 +1,8 @@
 """What the traces may hold: the user's choice, held at every exported byte."""
 
 import json
-from typing import Any
+from pathlib import Path
+from typing import Any, Literal
 
 import pytest
 
@@ -16,6 +17,14 @@ KEY = "sk-live-1234567890abcdef"
 MAIL = "ann.example@bees.example"
 CARD = "4111 1111 1111 1111"
 WORDS = "the queen is in the third hive"
+LEDGER = {
+    "is_request_satisfied": True,
+    "is_in_loop": False,
+    "is_progress_being_made": True,
+    "next_speaker": "ann",
+    "instruction_or_question": "Go on.",
+}
+"""What MagenticOne's orchestrator asks its model for before each step."""
 PLANTED = {"key": KEY, "mail": MAIL, "card": CARD, "words": WORDS}
 
 TOOL = '''
@@ -103,6 +112,27 @@ async def test_nothing_that_may_not_leave_leaves(
         pytest.param("4111111111111111", MASK, id="card without spaces"),
         pytest.param("order 4111 1111 1111 1112", "order 4111 1111 1111 1112", id="a number that is no card"),
         pytest.param("task-list and ask-me", "task-list and ask-me", id="words"),
+        pytest.param(f'{{"a":"line\\n{KEY}"}}', f'{{"a":"line\\n{MASK}"}}', id="a line in JSON"),
+        pytest.param(f'{{"a":"line\\n{CARD}"}}', f'{{"a":"line\\n{MASK}"}}', id="a card on a line in JSON"),
+        pytest.param(f'["\\n{MAIL}"]', f'["\\n{MASK}"]', id="an e-mail address on a line in JSON"),
+        pytest.param('{"a":4111111111111111}', f'{{"a":"{MASK}"}}', id="a number in JSON"),
+        pytest.param(
+            f'{{"{MAIL}":[{{"ü":"{KEY}"}}]}}', f'{{"{MASK}":[{{"ü":"{MASK}"}}]}}', id="deep in JSON, and a name"
+        ),
+        pytest.param(
+            json.dumps({"a": json.dumps({"b": f"line\n{KEY}\n{CARD}"})}, separators=(",", ":")),
+            json.dumps({"a": json.dumps({"b": f"line\n{MASK}\n{MASK}"}, separators=(",", ":"))}, separators=(",", ":")),
+            id="JSON in JSON",
+        ),
+        pytest.param(
+            f"said {{'a': '\\n{KEY}\\t{CARD}'}}", f"said {{'a': '\\n{MASK}\\t{MASK}'}}", id="a line in a repr"
+        ),
+        pytest.param('{"a": "no secret", "b": 1.50}', '{"a": "no secret", "b": 1.50}', id="JSON that has none"),
+        pytest.param(
+            "9b2ce3b4-e6b3-41a0-9012-345678901235",
+            "9b2ce3b4-e6b3-41a0-9012-345678901235",
+            id="a UUID whose digits would be a card",
+        ),
     ],
 )
 def test_what_is_masked_by_default(text: str, masked: str) -> None:
@@ -123,3 +153,63 @@ def test_a_long_value_is_cut_and_says_so() -> None:
     assert text.startswith("x" * 290 + f" {MASK[:9]}")
     assert text.endswith("characters more]")
     assert KEY[:6] not in text
+
+
+@pytest.mark.parametrize("patterns", [(), (r"\bhive \d+",)])
+def test_own_patterns_see_words_where_json_has_lines(patterns: tuple[str, ...]) -> None:
+    """As they are in the text, not as JSON writes them."""
+    said = Content.of("all", patterns, 1000).text('{"a":"in\\nhive 12"}')
+    assert ("hive 12" in said) is not bool(patterns)
+    assert json.loads(said)
+
+
+def test_half_characters_are_replaced() -> None:
+    """What UTF-8 cannot say, as of a file's name, would cost the whole batch."""
+    assert Content().text("a\udcff\ud83d é") == "a?? é"
+
+
+@pytest.mark.parametrize("policy", ["all", "masked"])
+def test_a_huge_value_is_not_looked_through(policy: Literal["all", "masked"]) -> None:
+    """No part of a secret is left at the edge, wherever it is; and a deep one is no way to break a run."""
+    content = Content.of(policy, (), 100)
+    for ahead in range(60, 60 + 5000, 7):
+        said = content.text("x " * (ahead // 2) + KEY + " y" * 5000)
+        assert policy == "all" or KEY[:7] not in said
+        assert len(said) < 150
+    assert content.text("[" * 5000 + "]" * 5000)
+    assert content.text("[" * 900 + "]" * 900)
+
+
+@pytest.mark.parametrize("masked", [False, True])
+def test_an_identity_made_of_digits_is_kept(masked: bool) -> None:
+    """One in ten of them would pass for a card, and two users would be one."""
+    content = Content.of("masked" if masked else "all", (), 1000)
+    assert content.text("4111111111111111", identity=True) == "4111111111111111"
+    assert content.text(MAIL, identity=True) == (MASK if masked else MAIL)
+
+
+STOPPED = """
+from autogen_agentchat.agents import AssistantAgent
+from autogen_agentchat.teams import MagenticOneGroupChat
+
+def build(context):
+    ann = AssistantAgent("ann", context.model(), description="Ann.", model_client_stream=True)
+    return MagenticOneGroupChat([ann], model_client=context.model())
+"""
+
+
+# AutoGen logs the answer of its one call that asks OpenAI's SDK to parse it, which warns of what it parsed itself.
+@pytest.mark.filterwarnings("ignore:Pydantic serializer warnings:UserWarning")
+async def test_why_a_team_stopped_is_content(openai: OpenAIWire, with_openai: dict[str, Any], tmp_path: Path) -> None:
+    """MagenticOne's orchestrator stops with its model's own words; which condition ended it is told anyway."""
+    (tmp_path / "agents").mkdir()
+    (tmp_path / "agents" / "magentic.py").write_text(STOPPED)
+    verdict = {name: {"reason": WORDS, "answer": answer} for name, answer in LEDGER.items()}
+    for policy in ("all", "none"):
+        openai.replies = [Text("Facts."), Text("A plan."), Text(json.dumps(verdict)), Text("Done.")]
+        async with serving(**with_openai | {"agents_dir": tmp_path / "agents", "trace_content": policy}) as service:
+            run = await service.run("magentic", "hi")
+            stored = json.dumps(await service.trace(run))
+        assert run["stop_reason"] == WORDS
+        assert (WORDS in stored) is (policy == "all")
+        assert '"waggle.run.termination": "MagenticOneOrchestrator"' in stored

@@ -17,7 +17,7 @@ from anyio import to_thread
 from app.settings import Settings
 from app.telemetry.identity import Identity, carrying
 from app.telemetry.logs import Lines, configure, fields
-from tests.process import ServiceProcess, started
+from tests.process import ROOT, ServiceProcess, started
 from tests.servers.honeyhive import HoneyHive
 from tests.servers.openai_wire import OpenAIWire
 from tests.servers.otlp import Collector
@@ -357,3 +357,44 @@ async def test_json_is_told_from_the_first_line_on(tmp_path: Path) -> None:
     told = lines(service)
     assert any("OPENAI_API_KEY" in each["message"] for each in told)
     assert any("ZeroDivisionError" in each.get("exception", "") for each in told)
+
+
+FOREIGN = """
+from opentelemetry import trace
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.sampling import TraceIdRatioBased
+
+class Theirs(trace.TracerProvider):
+    def get_tracer(self, *args, **kwargs):
+        return trace.NoOpTracer()
+
+trace.set_tracer_provider({provider})
+"""
+
+
+@pytest.mark.parametrize(
+    ("provider", "level", "said"),
+    [
+        (
+            "Theirs()",
+            "warning",
+            "sitecustomize.Theirs was set as the tracer provider before this service's: it takes every",
+        ),
+        ("TracerProvider(sampler=TraceIdRatioBased(0))", "warning", "its sampler drops 100% of the traces"),
+        ("TracerProvider()", "info", "which joins it"),
+        (None, "", ""),
+    ],
+)
+async def test_a_provider_that_was_there_first_is_told(
+    provider: str | None, level: str, said: str, openai: OpenAIWire, tmp_path: Path
+) -> None:
+    """Spans that it takes or drops are missing without a sign, else."""
+    planted = tmp_path / "planted"
+    planted.mkdir()
+    if provider is not None:
+        (planted / "sitecustomize.py").write_text(FOREIGN.replace("{provider}", provider))
+    async with started(tmp_path, environment(openai, PYTHONPATH=f"{planted}:{ROOT}")) as service:
+        await service.end()
+    told = [each for each in lines(service) if "tracer provider" in each["message"]]
+    assert [each["level"] for each in told] == ([level] if level else [])
+    assert all(said in each["message"] for each in told)

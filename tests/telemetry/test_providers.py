@@ -17,7 +17,7 @@ from app.agents.observed import ObservedClient
 from app.agents.providers.shared import Answer
 from tests.agents.providers.cases import CASES as PROVIDERS
 from tests.servers.openai_wire import OpenAIWire
-from tests.servers.replies import Drip, Garbage, HttpError, Reply
+from tests.servers.replies import Garbage, HttpError, Reply
 from tests.servers.trees import Span, tree, walk
 from tests.servers.wire import Wire
 from tests.telemetry.bench import (
@@ -60,15 +60,19 @@ NAMES = {
 }
 
 
-SAME = ("single", "parallel-tools", "round-robin", "selector")
-
-
-ENDS: tuple[tuple[End, Way], ...] = (
+FULLY: tuple[tuple[End, Way], ...] = (
     ("completed", "run"),
     ("completed", "stream"),
     ("failed", "stream"),
     ("cancelled", "run"),
 )
+CELLS: list[tuple[str, End, Way]] = [
+    *((name, end, way) for name in ("single", "parallel-tools", "round-robin", "selector") for end, way in FULLY),
+    *((name, "left", "stream") for name in ("parallel-tools", "round-robin")),
+    *((name, "completed", "stream") for name in ("failing-tool", "agent-as-tool", "team-as-tool", "memory")),
+    *((name, "completed", "stream") for name in ("swarm", "graph", "nested")),
+]
+"""Of the table of kinds and ends, which is whole for OpenAI, those that every provider goes through too."""
 Told = list[tuple[str, str, list[str]]]
 
 
@@ -86,16 +90,19 @@ class Provided:
 
 def replies(name: str, end: End) -> list[Reply]:
     *earlier, last = CASES[name].replies
-    return [*earlier, HttpError(400) if end == "failed" else Drip() if end == "cancelled" else last]
+    return [
+        *earlier,
+        HttpError(400) if end == "failed" else CASES[name].endless if end in ("cancelled", "left") else last,
+    ]
 
 
 @asynccontextmanager
 async def provider(name: str, folder: Path) -> AsyncIterator[Provided]:
-    """A service of four of the agents, whose models are of that provider."""
+    """A service of the agents, whose models are of that provider."""
     agents = folder / "agents"
     agents.mkdir()
-    for same in SAME:
-        shutil.copy(AGENTS / f"{CASES[same].agent}.py", agents)
+    for same in {CASES[name].agent for name, _, _ in CELLS}:
+        shutil.copy(AGENTS / f"{same}.py", agents)
     case = PROVIDERS.get(name)
     with pytest.MonkeyPatch.context() as patch:
         async with case.wire() if case else OpenAIWire() as wire:
@@ -108,7 +115,7 @@ async def provider(name: str, folder: Path) -> AsyncIterator[Provided]:
 async def reference(tmp_path_factory: pytest.TempPathFactory) -> Mapping[tuple[str, End, Way], Told]:
     """What the spans of the same runs tell where the provider is OpenAI."""
     async with provider("openai", tmp_path_factory.mktemp("openai")) as openai:
-        return {(name, end, way): told(await openai.play(name, end, way)) for name in SAME for end, way in ENDS}
+        return {(name, end, way): told(await openai.play(name, end, way)) for name, end, way in CELLS}
 
 
 @pytest.fixture(scope="module", params=NAMES)
@@ -133,8 +140,7 @@ def local(wire: Wire, folder: Path, patch: pytest.MonkeyPatch) -> dict[str, Any]
     return {"model": "local", "model_path": weights, "model_cache_dir": folder / "cache"}
 
 
-@pytest.mark.parametrize(("end", "way"), ENDS)
-@pytest.mark.parametrize("name", SAME)
+@pytest.mark.parametrize(("name", "end", "way"), CELLS)
 async def test_every_provider_gives_the_same_tree(
     name: str, end: End, way: Way, provided: Provided, reference: Mapping[tuple[str, End, Way], Told]
 ) -> None:

@@ -1,8 +1,10 @@
 """The trace of a run, whole, as an OTLP collector and HoneyHive receive it."""
 
 import json
+import re
 from collections import Counter
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -13,7 +15,7 @@ from tests.api.test_runs import scripted
 from tests.servers.honeyhive import HoneyHive
 from tests.servers.openai_wire import OpenAIWire
 from tests.servers.otlp import Collector, dead_url
-from tests.servers.replies import Drip, HttpError
+from tests.servers.replies import Drip, HttpError, Text, ToolCall, ToolCalls
 from tests.servers.trees import Span, named, orphans, roots, traces, tree, unended
 from tests.service import Service, serving
 from tests.service import tree as stored_tree
@@ -336,6 +338,34 @@ async def test_a_bad_backend_changes_nothing_for_a_client(
             assert (await service.stream("research", "hi"))[-1].type == "run.completed"
 
 
+@pytest.mark.parametrize(("backend", "status"), [("otlp", 429), ("honeyhive", 503)])
+async def test_a_batch_survives_a_backend_that_refuses_for_a_while(
+    backend: str,
+    status: int,
+    openai: OpenAIWire,
+    collector: Collector,
+    honeyhive: HoneyHive,
+    with_openai: dict[str, Any],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It is sent again when the backend wants it to be, and arrives once."""
+    monkeypatch.setenv("OTEL_BSP_SCHEDULE_DELAY", "10")  # ms
+    server = collector if backend == "otlp" else honeyhive
+    server.refuse(status, retry_after_s=1)
+    settings = {
+        "otlp": {"otel_exporter_otlp_traces_endpoint": f"{collector.url}/v1/traces"},
+        "honeyhive": {"hh_api_url": honeyhive.url, "hh_api_key": honeyhive.api_key},
+    }
+    async with serving(**with_openai, **settings[backend]) as service:
+        await service.run("assistant", "hi")
+        await server.wait_for_async(lambda _: len(server.requests) >= 4)
+        server.normal()
+        await server.wait_for_async(lambda spans: "invoke_agent assistant" in {span.name for span in spans})
+        metrics = (await service.client.get("/metrics")).text
+    assert f'waggle_spans_dropped_total{{backend="{backend}",reason="export_failed"}} 0.0' in metrics
+    assert len({span.span_id for span in server.spans()}) == len(server.spans())
+
+
 async def test_without_a_key_nothing_is_sent(
     openai: OpenAIWire, collector: Collector, honeyhive: HoneyHive, with_openai: dict[str, Any]
 ) -> None:
@@ -377,3 +407,70 @@ async def test_each_run_can_be_a_session_of_honeyhives(honeyhive: HoneyHive, wit
             for task in ("one", "two"):
                 await service.run("assistant", task, session_id=f"s-{mapping}")
         assert len({span.attributes["honeyhive.session_id"] for span in honeyhive.kept()}) == count
+
+
+LONG = """
+from autogen_agentchat.agents import AssistantAgent
+from autogen_core.model_context import UnboundedChatCompletionContext
+from autogen_core.models import UserMessage
+
+def build(context):
+    said = [UserMessage(content=f"words {number}", source="user") for number in range(2000)]
+    history = UnboundedChatCompletionContext(initial_messages=said)
+    return AssistantAgent("long", context.model(), model_context=history, model_client_stream=True)
+"""
+
+
+async def test_a_long_conversation_costs_a_span_nothing_but_its_oldest_messages(
+    openai: OpenAIWire, collector: Collector, with_openai: dict[str, Any], tmp_path: Path, caplog: Any
+) -> None:
+    """OpenTelemetry drops a full span's first attributes: whose it is, what it did."""
+    (tmp_path / "agents").mkdir()
+    (tmp_path / "agents" / "long.py").write_text(LONG)
+    settings = with_openai | {
+        "agents_dir": tmp_path / "agents",
+        "otel_exporter_otlp_traces_endpoint": f"{collector.url}/v1/traces",
+    }
+    async with serving(**settings) as service:
+        run = await service.run("long", "My question.", user_id="ann")
+    call = named(collector.spans(), CHAT).attributes
+    assert (call["gen_ai.operation.name"], call["user.id"], call["waggle.run.id"]) == ("chat", "ann", run["run_id"])
+    assert (call["waggle.context.messages"], call["gen_ai.usage.input_tokens"]) == (2002, 11)
+    told = sorted(
+        int(name.split(".")[2]) for name in call if re.fullmatch(r"llm\.input_messages\.\d+\.message\.content", name)
+    )
+    assert told == list(range(150))
+    assert call["llm.input_messages.149.message.content"] == "My question."
+    assert "Attributes dict is full" not in caplog.text
+
+
+async def test_half_characters_cost_no_batch(
+    openai: OpenAIWire, collector: Collector, with_openai: dict[str, Any], tmp_path: Path
+) -> None:
+    """A file's name may have them: what UTF-8 cannot say is replaced in the trace."""
+    (tmp_path / "agents").mkdir()
+    (tmp_path / "agents" / "files.py").write_text(FILES)
+    openai.replies = [ToolCalls((ToolCall("files", {"where": "\ud83d"}),)), Text("One.")]
+    settings = with_openai | {
+        "agents_dir": tmp_path / "agents",
+        "otel_exporter_otlp_traces_endpoint": f"{collector.url}/v1/traces",
+    }
+    async with serving(**settings) as service:
+        await service.client.post("/agents/files/run", json={"task": "Which files are there?"})
+    calls = sorted((span for span in collector.spans() if span.name == CHAT), key=lambda span: span.start)
+    assert calls[0].status == "ok"
+    tool = named(collector.spans(), "execute_tool files")
+    assert (tool.status, tool.attributes["gen_ai.tool.call.result"]) == ("unset", "caf?")
+    assert json.loads(calls[1].attributes["gen_ai.input.messages"])
+
+
+FILES = """
+from autogen_agentchat.agents import AssistantAgent
+
+async def files(where: str) -> str:
+    \"\"\"The files there are.\"\"\"
+    return b"caf\\xe9".decode("utf-8", "surrogateescape")
+
+def build(context):
+    return AssistantAgent("files", context.model(), tools=[files], reflect_on_tool_use=True, model_client_stream=True)
+"""

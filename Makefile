@@ -19,7 +19,7 @@ help:
 	@echo "make run      serve the agents on http://127.0.0.1:8000"
 	@echo "make install  set up what run needs, and no more"
 	@echo "make test     run the tests; PYTEST_ARGS='-k stream' and WORKERS=0 are passed on"
-	@echo "make bench    measure what tracing costs, beside plain AutoGen; ROUNDS=5"
+	@echo "make bench    measure what tracing costs, beside plain AutoGen, in some minutes; ROUNDS=3"
 	@echo "make check    formatting, lint, types, imports"
 	@echo "make format   format, and fix what can be fixed by itself"
 	@echo "make clean    remove .venv and caches; data/ stays"

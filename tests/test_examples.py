@@ -8,6 +8,7 @@ import pytest
 
 from tests.agents.test_components import LACKING, REFUSED
 from tests.agents.test_files import BROKEN
+from tests.agents.waiting import live
 from tests.servers.openai_wire import OpenAIWire
 from tests.servers.replies import Reply, Request, Text, ToolCall, ToolCalls
 from tests.service import serving
@@ -22,6 +23,8 @@ def answers(request: Request) -> Reply:
         "add": {"a": 2, "b": 3},
         "note": {"hive": "hive 1"},
         "owner": {"hive": "hive 1"},
+        "refund": {"order": "A-17", "euros": 40},
+        "book": {"city": "Rome"},
     }
     if request.asked.results:
         return Text(request.asked.results[-1])
@@ -47,7 +50,7 @@ async def test_an_example_is_served(agent: str, answer: str, openai: OpenAIWire,
 def test_every_example_is_tried() -> None:
     """None is forgotten above."""
     names = {path.stem for path in EXAMPLES.iterdir() if path.name[0] not in "._"}
-    assert names == {"greeter", "calculator", "notes"}
+    assert names == {"greeter", "calculator", "notes", "refunds"}
 
 
 PAGE = (ROOT / "docs" / "agents.md").read_text(encoding="utf-8")
@@ -58,12 +61,14 @@ def blocks(language: str, *names: str) -> dict[str, str]:
     return dict(zip(names, re.findall(rf"```{language}\n(.*?)```", PAGE, re.DOTALL), strict=True))
 
 
-SHOWN = blocks("python", "greeter.py", "notes.py", "hives.py", "own.py") | blocks("json", "poet.json")
+SHOWN = blocks("python", "greeter.py", "notes.py", "hives.py", "own.py", "refunds.py", "trips.py") | blocks(
+    "json", "poet.json"
+)
 
 
 def test_the_page_shows_the_examples() -> None:
     """Word for word."""
-    for name in ("greeter.py", "notes.py"):
+    for name in ("greeter.py", "notes.py", "refunds.py"):
         assert SHOWN[name] == (EXAMPLES / name).read_text(encoding="utf-8")
 
 
@@ -80,6 +85,27 @@ async def test_what_else_the_page_shows(openai: OpenAIWire, with_openai: dict[st
             card = await service.get(f"/agents/{name}")
             assert (card["status"], card["reason"]) == ("ready", None)
             assert (await service.run(name, "Hello."))["output"] == answer
+
+
+async def test_the_example_that_asks(openai: OpenAIWire, with_openai: dict[str, Any]) -> None:
+    """A refund is paid when a person has allowed it."""
+    openai.replies = answers
+    lived = await live(with_openai | {"agents_dir": EXAMPLES}, [{"decision": "approve"}], agent="refunds")
+    assert [question.prompt for question in lived.questions] == [
+        """Call tool 'refund' with {"order": "A-17", "euros": 40}?"""
+    ]
+    assert lived.output == "40.00 euros were paid back for order A-17."
+
+
+async def test_what_the_page_shows_that_asks(openai: OpenAIWire, with_openai: dict[str, Any], tmp_path: Path) -> None:
+    """The tool's question, then the proxy's."""
+    folder = tmp_path / "agents"
+    folder.mkdir()
+    (folder / "trips.py").write_text(SHOWN["trips.py"], encoding="utf-8")
+    openai.replies = answers
+    lived = await live(with_openai | {"agents_dir": folder}, ["2027-05-01", "Thanks."], agent="trips")
+    assert [question.source for question in lived.questions] == ["book", "traveller"]
+    assert lived.said[-2:] == ["agent: Booked: Rome, 2027-05-01.", "traveller: Thanks."]
 
 
 def test_the_reasons_on_the_page() -> None:

@@ -55,11 +55,11 @@ def serve() -> None:
         sys.exit(1)
     logs.configure(settings)
     AppStatus.enable_automatic_graceful_drain = False  # streams end by their run's last event: see Server
-    asyncio.run(_serve(settings))
-
-
-async def _serve(settings: Settings) -> None:
-    app = create_app(settings)
+    try:
+        app = create_app(settings)
+    except ValueError as error:
+        print(error, file=sys.stderr)  # noqa: T201 as above
+        sys.exit(1)
     config = uvicorn.Config(
         app,
         host=settings.host,
@@ -69,7 +69,10 @@ async def _serve(settings: Settings) -> None:
         access_log=False,  # `Named` tells each request, by its route: a path and a query may be content
         timeout_graceful_shutdown=int(settings.shutdown_timeout_s) + 1,
     )
-    server = Server(config, app.state.parts.runner)
+    asyncio.run(_serve(Server(config, app.state.parts.runner)))
+
+
+async def _serve(server: Server) -> None:
     await server.serve()
     leftover = asyncio.all_tasks() - {asyncio.current_task()}
     for task in leftover:

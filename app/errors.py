@@ -2,10 +2,13 @@
 
     AppError
     ├── BadRequest            400  not JSON
+    ├── Unauthorized          401  no credentials, or none that are accepted
+    ├── Forbidden             403  not allowed to these credentials, or from this web page
     ├── NotFound              404  no such agent, run, session, or not the caller's
     ├── SessionBusy           409  the session has a run going on          (Retry-After)
     ├── SessionConflict       409  the session is another agent's
     ├── SessionExists         409  there is a session of that id already
+    ├── SessionFull           409  the session has as many turns as it may
     ├── NotInConversation     409  the run is no completed one of this conversation
     ├── StateConflict         409  the saved state no longer fits the agent
     ├── NotWaiting            409  the run waits for no input, or for another
@@ -13,7 +16,10 @@
     ├── StateGone             410  the session's state at that place is no longer kept
     ├── BodyTooLarge          413
     ├── UnsupportedMediaType  415
+    ├── WrongHost             421  the Host header names another service
     ├── InvalidInput          422  fields wrong (`errors` lists each)
+    ├── RateLimited           429  too many runs begun, or going on     (Retry-After)
+    ├── BudgetSpent           429  the day's tokens or money are spent  (Retry-After)
     ├── RunFailed             500  the agent's own code failed
     ├── ProviderFailed        502  the model provider failed; `detail` says which kind
     ├── Unavailable           503  at capacity or shutting down            (Retry-After)
@@ -68,6 +74,18 @@ class BadRequest(AppError):
     status, title, kind = 400, "Bad request", "bad-request"
 
 
+class Unauthorized(AppError):
+    """No credentials were sent, or they are unknown, expired or not for this service."""
+
+    status, title, kind = 401, "Unauthorized", "unauthorized"
+
+
+class Forbidden(AppError):
+    """The credentials do not allow it, or a web page asks that may not."""
+
+    status, title, kind = 403, "Forbidden", "forbidden"
+
+
 class NotFound(AppError):
     """It does not exist, or not for this caller: the two look alike on purpose."""
 
@@ -90,6 +108,12 @@ class SessionExists(AppError):
     """There is a session of that id already."""
 
     status, title, kind = 409, "Session exists", "session-exists"
+
+
+class SessionFull(AppError):
+    """The session has had as many turns as a session may."""
+
+    status, title, kind = 409, "Session full", "session-full"
 
 
 class NotInConversation(AppError):
@@ -134,10 +158,28 @@ class UnsupportedMediaType(AppError):
     status, title, kind = 415, "Unsupported media type", "unsupported-media-type"
 
 
+class WrongHost(AppError):
+    """The request was meant for another service: its Host header is none of this one's."""
+
+    status, title, kind = 421, "Misdirected request", "wrong-host"
+
+
 class InvalidInput(AppError):
     """Fields are missing, unknown or of the wrong type."""
 
     status, title, kind = 422, "Invalid input", "invalid-input"
+
+
+class RateLimited(AppError):
+    """The caller has begun as many runs as it may for now, or has as many going on."""
+
+    status, title, kind = 429, "Rate limited", "rate-limited"
+
+
+class BudgetSpent(AppError):
+    """The caller has spent what it may a day."""
+
+    status, title, kind = 429, "Budget spent", "budget-spent"
 
 
 class RunFailed(AppError):

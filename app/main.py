@@ -12,7 +12,8 @@ from starlette.middleware.cors import CORSMiddleware
 
 from app.agents.registry import Registry
 from app.api import agents, health, metrics, problems, runs, sessions
-from app.api.dependencies import Parts
+from app.api.dependencies import Parts, Permitted
+from app.api.identity.gate import Gate, Identity
 from app.api.middleware import BodyLimit, Named
 from app.runs.bells import Bells
 from app.runs.control import Control
@@ -24,11 +25,13 @@ from app.runs.runner import Runner
 from app.runs.viewing import Viewing
 from app.runs.webhooks import Webhooks
 from app.settings import Settings
+from app.store.allowances import Limits
 from app.store.database import Database
 from app.store.history import History
 from app.store.pages import pages_for
 from app.store.peers import peers_for
 from app.store.queue import Queue
+from app.store.rates import Rates
 from app.store.runs import RunStore
 from app.store.sessions import SessionStore
 from app.store.webhooks import WebhookStore
@@ -44,8 +47,9 @@ GC_THRESHOLD = (50_000, 20, 100)
 def create_app(settings: Settings | None = None) -> FastAPI:
     """The service. Nothing is opened before its lifespan begins; everything is closed when that ends."""
     settings = settings or Settings()
+    identity = Identity(settings)
     database = Database(settings)
-    store = RunStore(database, settings.lease_s, settings.max_queued_runs)
+    store = RunStore(database, settings.lease_s, _limits(settings))
     queue = Queue(database, settings.lease_s, settings.state_versions, settings.max_restarts)
     registry = Registry(settings)
     telemetry = Telemetry(settings)
@@ -73,6 +77,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         pages=pages,
         writer=writer,
         telemetry=telemetry,
+        identity=identity,
+        rates=Rates(settings.rate_limit, settings.redis_url) if settings.rate_limit is not None else None,
     )
     peers.listen(parts.keeper.hear)
     app = FastAPI(
@@ -83,9 +89,10 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     )
     app.state.parts = parts
     for module in (health, metrics) if settings.role == "worker" else (agents, runs, sessions, health, metrics):
-        app.include_router(module.router)
+        app.include_router(module.router, dependencies=[Permitted])
     problems.install(app)
-    app.add_middleware(BodyLimit, limit=settings.max_body_bytes)
+    app.add_middleware(BodyLimit, limit=settings.max_body_bytes, metrics=telemetry.metrics)
+    app.add_middleware(Gate, identity=identity, settings=settings, metrics=telemetry.metrics)
     if settings.cors_origins:
         app.add_middleware(
             CORSMiddleware,
@@ -107,6 +114,16 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     return app
 
 
+def _limits(settings: Settings) -> Limits:
+    return Limits(
+        queued=settings.max_queued_runs,
+        turns=settings.max_session_turns,
+        unended=settings.max_runs_per_caller,
+        tokens=settings.budget_tokens,
+        usd=settings.budget_usd,
+    )
+
+
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     """Open from the bottom up, close from the top down; each end has a deadline of its own."""
@@ -122,7 +139,8 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
             parts.runner.attach(group)
             if parts.writer is not None:
                 group.start_soon(parts.writer.serve)
-            for serve in (parts.keeper.claim, parts.keeper.heed, parts.keeper.watch, parts.webhooks.serve):
+            keeper = parts.keeper
+            for serve in (keeper.claim, keeper.heed, keeper.watch, parts.webhooks.serve, parts.identity.keys.watch):
                 group.start_soon(serve)
             group.start_soon(parts.registry.warm)
             group.start_soon(parts.telemetry.metrics.watch_loop)
@@ -144,6 +162,8 @@ async def _nothing() -> None:
 
 async def _close(parts: Parts) -> None:
     for name, close in (
+        ("identity", parts.identity.close),
+        ("rates", parts.rates.close if parts.rates is not None else _nothing),
         ("agents", parts.registry.close),
         ("event log", parts.pages.close if parts.pages is not None else _nothing),
         ("peers", parts.peers.close),

@@ -6,9 +6,12 @@ from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
+from limits import parse_many
 from pydantic import AliasChoices, Field, SecretStr, TypeAdapter, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+JwtAlgorithm = Literal["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"]
+"""Those of public keys: a shared secret would let each service that checks tokens make some."""
 WEBHOOK_KEY_BYTES = range(24, 65)
 """How long a key is to be (standard-webhooks.md, "Signature scheme")."""
 
@@ -29,11 +32,33 @@ class Settings(BaseSettings):
     )
 
     host: str = "127.0.0.1"
-    """The address to listen on. Anything but loopback needs AUTH=none, since nobody is asked for credentials."""
+    """The address to listen on. Anything but loopback needs API keys, tokens, or AUTH=none."""
     port: int = Field(8000, ge=0, le=65535)
     """The port to listen on; 0 takes a free one."""
     auth: Literal["loopback", "none"] = "loopback"
-    """`loopback`: serve this machine only. `none`: serve anybody who can reach HOST, without credentials."""
+    """Without keys and tokens. `loopback`: serve this machine only. `none`: serve anybody who can reach HOST."""
+    api_keys: SecretStr | None = None
+    """`tenant:key` pairs, separated by commas: set, credentials are asked for. A key may be given as the hash of one,
+    `acme:sha256:…`."""
+    api_keys_file: Path | None = None
+    """A YAML or JSON file of keys with users, scopes and expiry, read again when it changes."""
+    jwt_issuer: str | None = None
+    """An OpenID Connect provider, as the `iss` of its tokens names it: set, its tokens are credentials."""
+    jwt_audience: str | None = None
+    """The `aud` that tokens for this service have; needed with JWT_ISSUER."""
+    jwt_jwks_url: str | None = None
+    """Where the provider's keys are; unset: as its discovery document says."""
+    jwt_algorithms: Annotated[tuple[JwtAlgorithm, ...], NoDecode, Field(min_length=1)] = ("RS256", "ES256")
+    """How tokens may be signed, separated by commas: RS, PS or ES with 256, 384 or 512, EdDSA."""
+    jwt_leeway_s: float = Field(30, ge=0, le=600)
+    """Seconds by which the provider's clock may differ."""
+    jwt_tenant_claim: str | None = None
+    """The claim that names a token's tenant; unset: all tokens are of one."""
+    jwt_scopes: bool = False
+    """Whether a token may do only what its `scope` says, `agents:weather:run agents:*:read`."""
+    allowed_hosts: Annotated[tuple[str, ...], NoDecode] = ()
+    """Names that clients may call the service by, separated by commas; unset: any, or local ones while nobody is asked
+    for credentials."""
     cors_origins: Annotated[tuple[str, ...], NoDecode] = ()
     """Origins whose pages may call the service, separated by commas; `*` is any."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
@@ -101,6 +126,18 @@ class Settings(BaseSettings):
     """Runs at once in this process; more are answered 503."""
     max_queued_runs: int = Field(1000, ge=1)
     """Runs of one session that wait their turn; more are answered 503."""
+    max_runs_per_caller: int | None = Field(None, ge=1)
+    """Runs of one caller that have not ended, over all processes; more are answered 429. Unset: no limit."""
+    rate_limit: str | None = None
+    """How often a caller may begin a run: `60/minute`, or several, `10/second;1000/day`. Unset: no limit."""
+    budget_tokens: int | None = Field(None, ge=1)
+    """Tokens, in and out, that a caller's runs may use a day, in UTC; then runs are answered 429. Unset: no limit."""
+    budget_usd: float | None = Field(None, gt=0)
+    """The same in US dollars; a run whose price is unknown counts nothing."""
+    max_task_chars: int = Field(500_000, ge=1)
+    """Characters of a task's text; a longer one is answered 422."""
+    max_session_turns: int = Field(1000, ge=1)
+    """Completed runs of one session; then it is answered 409."""
     max_restarts: int = Field(3, ge=0)
     """How often a background run is begun anew after its process died; then it fails."""
     input_timeout_s: float = Field(86_400, gt=0)
@@ -162,7 +199,15 @@ class Settings(BaseSettings):
     autogen_runtime_spans: bool = False
     """Keep the message-passing spans of AutoGen's runtime, some dozens a team run."""
 
-    @field_validator("cors_origins", mode="before")
+    @property
+    def asks_for_credentials(self) -> bool:
+        return self.api_keys is not None or self.api_keys_file is not None or self.jwt_issuer is not None
+
+    @property
+    def api_keys_given(self) -> tuple[str, ...]:
+        return _parts(self.api_keys.get_secret_value()) if self.api_keys is not None else ()
+
+    @field_validator("cors_origins", "jwt_algorithms", "allowed_hosts", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         return _parts(value) if isinstance(value, str) else value
@@ -181,6 +226,16 @@ class Settings(BaseSettings):
                 f"It must be `whsec_` and the base64 of {WEBHOOK_KEY_BYTES.start} to {WEBHOOK_KEY_BYTES.stop - 1} "
                 'random bytes, as `echo "whsec_$(openssl rand -base64 32)"` makes'
             )
+        return value
+
+    @field_validator("rate_limit", mode="after")
+    @classmethod
+    def _counts(cls, value: str | None) -> str | None:
+        if value is not None:
+            try:
+                parse_many(value)
+            except ValueError:
+                raise ValueError(f"{value!r} is no rate: 60/minute, or 10/second;1000/day") from None
         return value
 
     @field_validator("trace_redact", mode="before")
@@ -209,11 +264,20 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _closed_by_default(self) -> Self:
-        if self.auth == "loopback" and not _is_loopback(self.host):
+        if self.auth == "loopback" and not self.asks_for_credentials and not _is_loopback(self.host):
             raise ValueError(
                 f"HOST={self.host} would serve everybody who can reach it, and no credentials are asked for: "
-                "listen on 127.0.0.1 (behind a proxy that asks), or set AUTH=none to accept that"
+                "set API_KEYS, API_KEYS_FILE or JWT_ISSUER, listen on 127.0.0.1 (behind a proxy that asks), "
+                "or set AUTH=none to accept that"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _whole_tokens(self) -> Self:
+        if self.jwt_issuer is None and (self.jwt_audience or self.jwt_jwks_url):
+            raise ValueError("JWT_AUDIENCE and JWT_JWKS_URL need JWT_ISSUER: whose tokens are they?")
+        if self.jwt_issuer is not None and self.jwt_audience is None:
+            raise ValueError("JWT_ISSUER needs JWT_AUDIENCE: else its tokens for other services would do here")
         return self
 
 

@@ -98,6 +98,7 @@ async def serving(**settings: Any) -> AsyncIterator[Service]:
         async with httpx.AsyncClient(base_url=url, timeout=30, limits=limits, trust_env=False) as client:
             with blockbuster_ctx(scanned_modules=["app"]) as blockbuster:
                 for function in blockbuster.functions.values():  # its look for ~/.pgpass, once a connection
+                    function.can_block_in("redis/driver_info.py", "__post_init__")  # its own version
                     function.can_block_in("asyncpg/connect_utils.py", "_parse_connect_dsn_and_args")
                     for http in ("httpx", "httpx2"):  # certificates, once a client that a user's recipe makes
                         function.can_block_in(f"{http}/_config.py", "create_ssl_context")

@@ -30,6 +30,8 @@ def shown(default: Any) -> str:
             return ""
         case bool():
             return str(default).lower()
+        case tuple():
+            return ",".join(default)
         case _:
             return str(default)
 

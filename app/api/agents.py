@@ -11,12 +11,12 @@ from sse_starlette import EventSourceResponse
 from uuid_utils import uuid7
 
 from app.agents.card import AgentCard
-from app.api.dependencies import CallerDep, JsonOnly, Parts, PartsDep, SessionHeader, UserHeader, either
+from app.api.dependencies import CallerDep, JsonOnly, Parts, PartsDep, PrincipalDep, SessionHeader, UserHeader, either
+from app.api.identity.principal import Principal
 from app.api.problems import problems
 from app.api.schemas import OnDisconnect, RunIn, SessionId
 from app.api.streams import LastEventId, finished_response, resumed, run_headers, started_stream
-from app.caller import Caller
-from app.errors import AppError
+from app.errors import AppError, InvalidInput, RateLimited
 from app.events import Run
 from app.runs.run import RunRequest, Started
 from app.store.runs import IfBusy, Key
@@ -24,7 +24,7 @@ from app.wire import native
 
 router = APIRouter(prefix="/agents", tags=["agents"])
 
-RUN_PROBLEMS = problems(400, 404, 409, 410, 413, 415, 422, 500, 502, 503, 504)
+RUN_PROBLEMS = problems(400, 401, 403, 404, 409, 410, 413, 415, 422, 429, 500, 502, 503, 504)
 IdempotencyKey = Annotated[
     str | None,
     Header(
@@ -37,10 +37,10 @@ IdempotencyKey = Annotated[
 
 
 @router.get("")
-async def list_agents(parts: PartsDep) -> dict[str, Any]:
+async def list_agents(parts: PartsDep, principal: PrincipalDep) -> dict[str, Any]:
     """The agents that are served, and those whose files are broken (`status: invalid`, with the `reason`)."""
     return {
-        "items": [parts.registry.cards[name] for name in sorted(parts.registry.cards)],
+        "items": [parts.registry.cards[name] for name in sorted(parts.registry.cards) if principal.may("read", name)],
         "next_cursor": None,
     }
 
@@ -57,6 +57,7 @@ async def run_agent(
     body: RunIn,
     request: Request,
     parts: PartsDep,
+    principal: PrincipalDep,
     user: UserHeader = None,
     session: SessionHeader = None,
     key: IdempotencyKey = None,
@@ -65,7 +66,7 @@ async def run_agent(
 
     A run that comes to wait for a person is answered as it then stands: `input_required`.
     """
-    started = await parts.runner.start(_wanted(name, body, parts, user, session, key))
+    started = await _begun(request, parts, _wanted(name, body, parts, principal, user, session, key))
     with parts.runner.audience.watch(started.run.run_id):
         outcome = await _until_outcome_or_gone(parts, started, request)
     if outcome is None:
@@ -80,7 +81,9 @@ async def run_agent(
 async def stream_agent(
     name: str,
     body: RunIn,
+    request: Request,
     parts: PartsDep,
+    principal: PrincipalDep,
     user: UserHeader = None,
     session: SessionHeader = None,
     key: IdempotencyKey = None,
@@ -91,16 +94,18 @@ async def stream_agent(
     The last one is `run.completed`, `run.failed` or `run.cancelled`. With `Last-Event-ID`, the run of that event
     is gone on with instead.
     """
-    wanted = _wanted(name, body, parts, user, session, key)
+    wanted = _wanted(name, body, parts, principal, user, session, key)
     if last_event_id:
         return await resumed(parts, wanted.caller, last_event_id)
-    return started_stream(parts, await parts.runner.start(wanted))
+    return started_stream(parts, await _begun(request, parts, wanted))
 
 
 @router.get("/{name}/stream", response_class=EventSourceResponse, responses=RUN_PROBLEMS)
 async def stream_agent_by_url(
     name: str,
+    request: Request,
     parts: PartsDep,
+    principal: PrincipalDep,
     caller: CallerDep,
     task: Annotated[str, Query(min_length=1)],
     session_id: Annotated[SessionId | None, Query()] = None,
@@ -115,14 +120,18 @@ async def stream_agent_by_url(
     if last_event_id:
         return await resumed(parts, caller, last_event_id)
     body = RunIn(task=task, session_id=session_id, timeout_s=timeout_s, if_busy=if_busy, on_disconnect=on_disconnect)
-    return started_stream(parts, await parts.runner.start(_wanted(name, body, parts, caller.user, session, key)))
+    return started_stream(
+        parts, await _begun(request, parts, _wanted(name, body, parts, principal, caller.user, session, key))
+    )
 
 
 @router.post("/{name}/runs", response_model=Run, status_code=202, responses=RUN_PROBLEMS, dependencies=[JsonOnly])
 async def start_agent(
     name: str,
     body: RunIn,
+    request: Request,
     parts: PartsDep,
+    principal: PrincipalDep,
     user: UserHeader = None,
     session: SessionHeader = None,
     key: IdempotencyKey = None,
@@ -132,8 +141,8 @@ async def start_agent(
     It goes on whoever watches, and begins anew on another process where its own dies. `GET /runs/{run_id}` shows how
     it stands, `GET /runs/{run_id}/stream` what happens in it.
     """
-    wanted = _wanted(name, body, parts, user, session, key, background=True)
-    run = (await parts.runner.start(wanted)).run
+    wanted = _wanted(name, body, parts, principal, user, session, key, background=True)
+    run = (await _begun(request, parts, wanted)).run
     return Response(
         native.response(run),
         status_code=202,
@@ -142,10 +151,21 @@ async def start_agent(
     )
 
 
+async def _begun(request: Request, parts: Parts, wanted: RunRequest) -> Started:
+    """Begin or join the run, if the caller may begin one now; what is left of its rate is told with the answer."""
+    if parts.rates is not None:
+        allowance = await parts.rates.count(wanted.caller)
+        request.state.headers = allowance.headers
+        if not allowance.allowed:
+            raise RateLimited("The caller has begun as many runs as it may for now.", retry_after_s=allowance.reset_s)
+    return await parts.runner.start(wanted)
+
+
 def _wanted(
     name: str,
     body: RunIn,
     parts: Parts,
+    principal: Principal,
     user: str | None,
     session: str | None,
     key: str | None,
@@ -153,7 +173,13 @@ def _wanted(
     background: bool = False,
 ) -> RunRequest:
     limit = parts.settings.run_timeout_s
-    caller = Caller(user=either(user, body.user_id, "X-User-ID", ["body", "user_id"]))
+    principal.must("run", name)
+    caller = principal.caller(either(user, body.user_id, "X-User-ID", ["body", "user_id"]))
+    if (length := body.length) > parts.settings.max_task_chars:
+        raise InvalidInput(
+            f"The task is longer than the {parts.settings.max_task_chars} characters that MAX_TASK_CHARS allows.",
+            errors=[{"loc": ["body", "task"], "msg": f"Has {length} characters."}],
+        )
     session_id = either(session, body.session_id, "X-Session-ID", ["body", "session_id"])
     if body.webhook_url is not None:
         parts.webhooks.check(body.webhook_url)

@@ -9,6 +9,8 @@ import orjson
 from fastapi import Depends, Header, Query, Request
 
 from app.agents.registry import Registry
+from app.api.identity.gate import Identity
+from app.api.identity.principal import Action, Principal
 from app.api.schemas import SessionId, UserId
 from app.caller import Caller
 from app.errors import InvalidInput, UnsupportedMediaType
@@ -24,6 +26,7 @@ from app.store.database import Database
 from app.store.history import History
 from app.store.page import Pages
 from app.store.peers import Peers
+from app.store.rates import Rates
 from app.store.runs import RunStore
 from app.store.sessions import SessionStore
 from app.telemetry.provider import Telemetry
@@ -49,6 +52,8 @@ class Parts:
     pages: Pages | None
     writer: Writer | None
     telemetry: Telemetry
+    identity: Identity
+    rates: Rates | None
 
 
 def _parts(request: Request) -> Parts:
@@ -71,9 +76,17 @@ UserQuery = Annotated[
 ]
 
 
-def _caller(user_header: UserHeader = None, user_query: UserQuery = None) -> Caller:
-    """Whoever the X-User-ID header, or the query's user_id, says; the tenant itself where neither is given."""
-    return Caller(user=either(user_header, user_query, "X-User-ID", ["query", "user_id"]))
+def _principal(request: Request) -> Principal:
+    principal: Principal = request.state.principal
+    return principal
+
+
+PrincipalDep = Annotated[Principal, Depends(_principal)]
+
+
+def _caller(principal: PrincipalDep, user_header: UserHeader = None, user_query: UserQuery = None) -> Caller:
+    """Whom the credentials stand for: of a tenant's users the one that the X-User-ID header, or the query, names."""
+    return principal.caller(either(user_header, user_query, "X-User-ID", ["query", "user_id"]))
 
 
 def either(header: str | None, field: str | None, header_name: str, loc: list[str]) -> str | None:
@@ -88,6 +101,26 @@ def either(header: str | None, field: str | None, header_name: str, loc: list[st
 
 PartsDep = Annotated[Parts, Depends(_parts)]
 CallerDep = Annotated[Caller, Depends(_caller)]
+
+
+async def _permitted(request: Request, parts: PartsDep, principal: PrincipalDep, caller: CallerDep) -> None:
+    """Whether the scopes of the credentials allow it, for the agent that the path leads to: every route is held to it.
+
+    Raises Forbidden, and NotFound where there is no such run or session of the caller's.
+    """
+    if principal.scopes is None:
+        return
+    path = request.path_params
+    action: Action = "read" if request.method in ("GET", "HEAD") else "run"
+    if "name" in path:
+        principal.must(action, path["name"])
+    elif "run_id" in path:
+        principal.must(action, (await parts.runs.standing(path["run_id"], caller)).run.agent)
+    elif "session_id" in path:
+        principal.must(action, (await parts.sessions.get(path["session_id"], caller)).agent)
+
+
+Permitted = Depends(_permitted)
 JsonOnly = Depends(_json_only)
 Limit = Annotated[int, Query(ge=1, le=100, description="Items a page.")]
 Cursor = Annotated[str | None, Query(max_length=1024, description="`next_cursor` of the page before.")]

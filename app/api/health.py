@@ -25,6 +25,9 @@ async def readyz(parts: PartsDep) -> Response:
     ready = all(check["status"] == "ok" for check in checks.values())
     if parts.pages is not None:
         checks["events"] = await _events(parts.pages)
+    if (problem := parts.identity.keys.problem) is not None:
+        reason = f"{problem}; the keys that it had before stay in force"
+        checks["credentials"] = {"status": "degraded", "reason": reason}
     invalid = [
         {"name": card.name, "reason": card.reason} for card in parts.registry.cards.values() if card.status == "invalid"
     ]

@@ -13,6 +13,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from app.api.problems import problem_response
 from app.errors import BodyTooLarge
 from app.telemetry.logs import fields
+from app.telemetry.metrics import Metrics
 from app.telemetry.provider import traceresponse
 
 logger = logging.getLogger(__name__)
@@ -25,7 +26,7 @@ class Named:
     """Each answer says which request and which trace it belongs to, and one line of the log tells the same.
 
     `X-Request-ID` is the client's own, where it sent a plain one; `traceresponse` is
-    https://w3c.github.io/trace-context/#traceresponse-header.
+    https://w3c.github.io/trace-context/#traceresponse-header. `state.headers` are what a route adds to any answer.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -38,6 +39,7 @@ class Named:
         given = Headers(scope=scope).get("x-request-id", "")
         request_id = given if _REQUEST_ID.fullmatch(given) else uuid4().hex
         trace = traceresponse()
+        state = scope.setdefault("state", {})
         began = time.perf_counter()
         status = 499  # nobody waited for an answer
 
@@ -49,6 +51,7 @@ class Named:
                 headers["X-Request-ID"] = request_id
                 if trace is not None:
                     headers["traceresponse"] = trace
+                headers.update(state.get("headers", {}))
             await send(message)
 
         try:
@@ -83,9 +86,10 @@ class BodyLimit:
 
     DRAIN, DRAIN_S = 16, 10
 
-    def __init__(self, app: ASGIApp, limit: int) -> None:
+    def __init__(self, app: ASGIApp, limit: int, metrics: Metrics) -> None:
         self._app = app
         self._limit = limit
+        self._metrics = metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -108,6 +112,7 @@ class BodyLimit:
         with suppress(_TooLargeError):  # answered below
             await self._app(scope, counted, unless_too_large)
         if size > self._limit:
+            self._metrics.rejected(BodyTooLarge.kind)
             more = True
             with anyio.move_on_after(self.DRAIN_S):
                 while more and size <= self._limit * self.DRAIN:

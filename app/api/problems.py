@@ -11,10 +11,12 @@ from fastapi.responses import Response
 from starlette.exceptions import HTTPException
 
 from app.api.schemas import Problem
-from app.errors import AppError, BadRequest, InvalidInput
+from app.errors import AppError, BadRequest, BudgetSpent, Forbidden, InvalidInput, RateLimited, SessionFull
 from app.telemetry.provider import current_trace_id
 
 NOT_JSON = "The body is not JSON."
+LIMITS = (Forbidden, RateLimited, BudgetSpent, SessionFull)
+"""Refusals that are counted here; others are where they are known to be one."""
 MEDIA_TYPE = "application/problem+json"
 
 
@@ -36,6 +38,8 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(AppError)
     async def app_error(request: Request, error: AppError) -> Response:
+        if isinstance(error, LIMITS):
+            request.app.state.parts.telemetry.metrics.rejected(error.kind)
         problem = error.problem(instance=request.url.path, trace_id=_trace_id())
         return problem_response(problem, retry_after_s=error.retry_after_s)
 

@@ -79,6 +79,13 @@ class RunIn(Body):
     webhook_url: Annotated[str, Field(min_length=1, max_length=2048)] | None = None
     """Where the run's end is told, signed as https://www.standardwebhooks.com says."""
 
+    @property
+    def length(self) -> int:
+        """The characters of its text."""
+        if isinstance(self.task, str):
+            return len(self.task)
+        return sum(len(part.text) for part in self.task if isinstance(part, TextPartIn))
+
     def to_task(self) -> Task:
         if isinstance(self.task, str):
             return self.task

@@ -7,7 +7,7 @@ import orjson
 from fastapi import APIRouter, Response
 from uuid_utils import uuid7
 
-from app.api.dependencies import CallerDep, Cursor, JsonOnly, Limit, PartsDep, cursor_of, place_of
+from app.api.dependencies import CallerDep, Cursor, JsonOnly, Limit, PartsDep, PrincipalDep, cursor_of, place_of
 from app.api.problems import problems
 from app.api.schemas import ForkIn, Items, RewindIn
 from app.events import Run
@@ -19,11 +19,16 @@ router = APIRouter(prefix="/sessions", tags=["sessions"])
 
 
 @router.get("", response_model=Items[Session], responses=problems(422))
-async def list_sessions(parts: PartsDep, caller: CallerDep, limit: Limit = 20, cursor: Cursor = None) -> Response:
+async def list_sessions(
+    parts: PartsDep, principal: PrincipalDep, caller: CallerDep, limit: Limit = 20, cursor: Cursor = None
+) -> Response:
     """The caller's sessions, the latest first."""
     place = place_of(cursor, str, str)
     after = (datetime.fromisoformat(place[0]), place[1]) if place else None
-    items = await parts.sessions.page(caller, limit + 1, after)
+    readable = (
+        None if principal.scopes is None else [name for name in parts.registry.cards if principal.may("read", name)]
+    )
+    items = await parts.sessions.page(caller, limit + 1, after, agents=readable)
     last = items[limit - 1] if len(items) > limit else None
     return _page(items[:limit], [last.updated_at.isoformat(), last.session_id] if last else None)
 

@@ -15,8 +15,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from uuid_utils import uuid7
 
 from app.caller import Caller
-from app.errors import InvalidInput, NotFound, NotWaiting, SessionBusy, SessionConflict, Unavailable
+from app.errors import InvalidInput, NotFound, NotWaiting, SessionBusy, SessionConflict, SessionFull, Unavailable
 from app.events import InputRequest, Position, Run, RunStatus
+from app.store.allowances import Limits, within
 from app.store.database import Database
 from app.store.rows import (
     ENDED,
@@ -101,10 +102,10 @@ class Standing:
 class RunStore:
     """Runs of all callers; whoever reads one names the caller, and finds only the caller's own."""
 
-    def __init__(self, database: Database, lease_s: float, max_queued: int = 1000) -> None:
+    def __init__(self, database: Database, lease_s: float, limits: Limits) -> None:
         self._database = database
         self._lease = timedelta(seconds=lease_s)
-        self._max_queued = max_queued
+        self._limits = limits
 
     async def admit(self, new: NewRun) -> Admission:
         """Record the run and, if its session is free and it has an owner, let that have it. Creates the session.
@@ -127,14 +128,18 @@ class RunStore:
         async with self._database.writing() as connection:
             if new.key is not None and (known := await _joined(connection, new.key, new.caller, now)) is not None:
                 return Admission(joined=known)
+            if self._limits.of_callers:
+                await within(connection, new.caller, self._limits, now)
             saved, position = await _session_for(connection, run, new.caller, now)
+            if self._limits.turns is not None and saved.turn >= self._limits.turns:
+                raise SessionFull(f"Session {run.session_id!r} has had {saved.turn} turns: begin a new one.")
             others = await unended(connection, run.session_id, now) if position > 1 else []
             busy = bool(others)
             stopped: tuple[Stopped, ...] = ()
             match new.if_busy:
                 case "reject" if busy:
                     raise _busy(run)
-                case "enqueue" if len(others) > self._max_queued:
+                case "enqueue" if len(others) > self._limits.queued:
                     raise Unavailable(f"As many runs as may wait for session {run.session_id!r} do.", retry_after_s=5)
                 case "interrupt" if busy:
                     interrupted = [other for other in others if other.attempt > 0 or other.position < 0]

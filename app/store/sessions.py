@@ -1,5 +1,6 @@
 """Sessions as their owner sees them: listed, read, deleted. Runs write them (see `runs`); `history` takes them back."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -55,9 +56,16 @@ class SessionStore:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def page(self, caller: Caller, limit: int, after: tuple[datetime, str] | None) -> list[Session]:
-        """The caller's sessions, the latest first, from after the one updated at that time with that id."""
+    async def page(
+        self, caller: Caller, limit: int, after: tuple[datetime, str] | None, *, agents: Collection[str] | None = None
+    ) -> list[Session]:
+        """The caller's sessions, of these agents where any are named, the latest first.
+
+        They come from after the one updated at that time with that id.
+        """
         query = _mine(caller).order_by(SessionRow.updated_at.desc(), SessionRow.id.desc()).limit(limit)
+        if agents is not None:
+            query = query.where(SessionRow.agent.in_(agents))
         if after is not None:
             query = query.where(tuple_(SessionRow.updated_at, SessionRow.id) < tuple_(*after))
         async with self._database.reading() as connection:

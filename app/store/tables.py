@@ -83,6 +83,7 @@ class RunRow(Table):
     __tablename__ = "runs"
     __table_args__ = (
         Index("runs_by_session", "session_id", "id"),
+        Index("runs_by_owner", "tenant", "user_id", "created_at"),
         Index(
             "runs_one_at_a_time",
             "session_id",
@@ -191,7 +192,10 @@ class IdempotencyRow(Table):
     """A caller's key for a run, so that a request that is sent again is not run again."""
 
     __tablename__ = "idempotency_keys"
-    __table_args__ = (Index("idempotency_keys_by_age", "created_at"),)
+    __table_args__ = (
+        Index("idempotency_keys_by_run", "run_id"),
+        Index("idempotency_keys_by_age", "created_at"),
+    )
 
     tenant: Mapped[str] = mapped_column(String(128), primary_key=True)
     user_id: Mapped[str] = mapped_column(String(128), primary_key=True)

@@ -155,7 +155,8 @@ class Metrics:
         """`kind` is an AppError's."""
         self._conflicts.add(1, {"kind": kind})
 
-    def rejected(self, reason: Literal["capacity", "shutdown"]) -> None:
+    def rejected(self, reason: str) -> None:
+        """A request was refused; a word for each way, the problem's kind where there is one."""
         self._rejections.add(1, {"reason": reason})
 
     def webhook(self, outcome: Literal["delivered", "retried", "given_up"]) -> None:
@@ -188,7 +189,7 @@ class Metrics:
             "waggle.session.conflicts", "{run}", "Runs refused since their session was busy, or another agent's."
         )
         self._rejections = meter.create_counter(
-            "waggle.rejections", "{run}", "Runs refused since the process had too many, or was ending."
+            "waggle.rejections", "{request}", "Requests refused: at capacity, over a limit, without credentials."
         )
         self._webhooks = meter.create_counter(
             "waggle.webhooks", "{attempt}", "Attempts to deliver a webhook, by what became of it."

@@ -14,6 +14,7 @@ from app.errors import AppError, NotFound, NotInConversation, SessionBusy, Sessi
 from app.events import Run, RunStatus
 from app.messages import Text
 from app.settings import Settings
+from app.store.allowances import Limits
 from app.store.database import Database
 from app.store.history import History, Point
 from app.store.rows import Saved
@@ -38,7 +39,7 @@ async def database(settings: Settings) -> AsyncIterator[Database]:
 
 @pytest.fixture
 def store(database: Database) -> Store:
-    return Store(database)
+    return Store(database, Limits())
 
 
 @pytest.fixture

@@ -12,10 +12,21 @@ from sqlalchemy import insert, inspect, select, text, update
 from uuid_utils import uuid7
 
 from app.caller import Caller
-from app.errors import InvalidInput, NotFound, NotWaiting, SessionBusy, SessionConflict, Unavailable
+from app.errors import (
+    BudgetSpent,
+    InvalidInput,
+    NotFound,
+    NotWaiting,
+    RateLimited,
+    SessionBusy,
+    SessionConflict,
+    SessionFull,
+    Unavailable,
+)
 from app.events import InputRequest, Run, RunStatus, Usage
 from app.messages import Structured, Text, ToolCall
 from app.settings import Settings
+from app.store.allowances import Limits
 from app.store.database import HEAD, Database
 from app.store.queue import Queue
 from app.store.rows import LeaseLost, Saved
@@ -42,8 +53,8 @@ async def database(settings: Settings) -> AsyncIterator[Database]:
 class Store(RunStore):
     """Both sides of it: what callers see, and what processes do."""
 
-    def __init__(self, database: Database) -> None:
-        super().__init__(database, lease_s=30, max_queued=50)
+    def __init__(self, database: Database, limits: Limits) -> None:
+        super().__init__(database, lease_s=30, limits=limits)
         self.queue = Queue(database, lease_s=30, state_versions=3, max_restarts=2)
 
     async def run(self, run: Run, caller: Caller = ANN, **wanted: Any) -> Saved:
@@ -63,7 +74,7 @@ class Store(RunStore):
 
 @pytest.fixture
 def store(database: Database) -> Store:
-    return Store(database)
+    return Store(database, Limits(queued=50))
 
 
 def new_run(session: str = "s", agent: str = "assistant", user: str | None = "ann") -> Run:
@@ -279,6 +290,50 @@ async def test_a_queue_has_an_end(store: Store) -> None:
         await store.try_to(new_run(), if_busy="enqueue")
     with pytest.raises(Unavailable):
         await store.try_to(new_run(), if_busy="enqueue")
+
+
+async def test_a_caller_has_so_many_runs_and_so_much_to_spend(database: Database) -> None:
+    """Also of 20 that come at once; another caller has as much, and tomorrow has its own."""
+    store = Store(database, Limits(unended=3))
+    outcomes: list[str] = []
+
+    async def admit(number: int) -> None:
+        try:
+            await store.run(new_run(f"s-{number}"))
+        except RateLimited:
+            outcomes.append("refused")
+        else:
+            outcomes.append("admitted")
+
+    async with anyio.create_task_group() as group:
+        for number in range(20):
+            group.start_soon(admit, number)
+    assert (outcomes.count("admitted"), outcomes.count("refused")) == (3, 17)
+    await store.run(new_run("bob", user="bob"), BOB)
+
+    spent = new_run("spent", user="bob")  # its 7 tokens cost half a dollar
+    await store.complete(spent, await store.run(spent, BOB))
+    for limits, fits in ((Limits(tokens=7), False), (Limits(usd=0.5), False), (Limits(tokens=8, usd=0.51), True)):
+        later = new_run("later", user="bob")
+        if fits:
+            await Store(database, limits).run(later, BOB)
+        else:
+            with pytest.raises(BudgetSpent) as refused:
+                await Store(database, limits).run(later, BOB)
+            assert 0 < (refused.value.retry_after_s or 0) <= 24 * 3600 + 1
+    async with database.writing() as connection:
+        await connection.execute(update(RunRow).values(created_at=datetime.now(UTC) - timedelta(days=1)))
+    await Store(database, Limits(tokens=1)).run(new_run("today", user="bob"), BOB)
+
+
+async def test_a_session_has_so_many_turns(database: Database) -> None:
+    """Then it is full, until it is taken back."""
+    store = Store(database, Limits(turns=2))
+    for _ in range(2):
+        run = new_run()
+        await store.complete(run, await store.run(run))
+    with pytest.raises(SessionFull):
+        await store.run(new_run())
 
 
 async def test_a_key_stands_for_one_run(store: Store) -> None:

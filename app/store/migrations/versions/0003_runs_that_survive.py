@@ -49,6 +49,7 @@ def upgrade() -> None:
         op.add_column("runs", column)
     op.drop_index("runs_one_at_a_time", table_name="runs", sqlite_where=RUNNING, postgresql_where=RUNNING)
     op.create_index("runs_one_at_a_time", "runs", ["session_id"], unique=True, sqlite_where=HELD, postgresql_where=HELD)
+    op.create_index("runs_by_owner", "runs", ["tenant", "user_id", "created_at"], unique=False)
     op.create_index(
         "runs_queued", "runs", ["session_id", "position"], unique=False, sqlite_where=QUEUED, postgresql_where=QUEUED
     )
@@ -82,6 +83,7 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["run_id"], ["runs.id"], ondelete="CASCADE"),
         sa.PrimaryKeyConstraint("tenant", "user_id", "key"),
     )
+    op.create_index("idempotency_keys_by_run", "idempotency_keys", ["run_id"], unique=False)
     op.create_index("idempotency_keys_by_age", "idempotency_keys", ["created_at"], unique=False)
     op.create_table(
         "run_events",
@@ -129,4 +131,4 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    raise NotImplementedError("forks and queued runs have no place in the schema before: restore a backup")
+    raise RuntimeError("forks and queued runs have no place in the schema before: restore a backup")

@@ -5,13 +5,14 @@ import gc
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import timedelta
 
 import anyio
 from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 
 from app.agents.registry import Registry
-from app.api import agents, health, metrics, problems, runs, sessions
+from app.api import agents, export, health, metrics, problems, runs, sessions
 from app.api.dependencies import Parts, Permitted
 from app.api.identity.gate import Gate, Identity
 from app.api.middleware import BodyLimit, Named
@@ -22,16 +23,19 @@ from app.runs.keeper import Keeper
 from app.runs.log import RunLogs
 from app.runs.pages import Writer
 from app.runs.runner import Runner
+from app.runs.tidying import Tidying
 from app.runs.viewing import Viewing
 from app.runs.webhooks import Webhooks
 from app.settings import Settings
 from app.store.allowances import Limits
 from app.store.database import Database
+from app.store.export import Export
 from app.store.history import History
 from app.store.pages import pages_for
 from app.store.peers import peers_for
 from app.store.queue import Queue
 from app.store.rates import Rates
+from app.store.retention import Retention
 from app.store.runs import RunStore
 from app.store.sessions import SessionStore
 from app.store.webhooks import WebhookStore
@@ -60,18 +64,21 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     webhooks = Webhooks(settings, WebhookStore(database), telemetry.metrics)
     runner = Runner(settings, registry, store, queue, peers, logs, bells, writer, webhooks, telemetry.metrics)
     session_store = SessionStore(database)
+    deletion = Deletion(session_store, peers, logs, pages)
     parts = Parts(
         settings=settings,
         database=database,
         runs=store,
         sessions=session_store,
         history=History(database),
+        export=Export(database),
         registry=registry,
         runner=runner,
         viewing=Viewing(store, peers, logs, bells, pages, settings.disconnect_grace_s),
         control=Control(runner, store, peers, bells, settings.cancel_timeout_s),
-        deletion=Deletion(session_store, peers, logs, pages),
-        keeper=Keeper(settings, runner, queue, peers, bells, pages, writer),
+        deletion=deletion,
+        keeper=Keeper(settings, runner, queue, peers, bells, writer),
+        tidying=Tidying(_retention(settings, database), deletion, pages),
         webhooks=webhooks,
         peers=peers,
         pages=pages,
@@ -88,7 +95,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         lifespan=_lifespan,
     )
     app.state.parts = parts
-    for module in (health, metrics) if settings.role == "worker" else (agents, runs, sessions, health, metrics):
+    for module in (health, metrics) if settings.role == "worker" else (agents, runs, sessions, export, health, metrics):
         app.include_router(module.router, dependencies=[Permitted])
     problems.install(app)
     app.add_middleware(BodyLimit, limit=settings.max_body_bytes, metrics=telemetry.metrics)
@@ -114,6 +121,16 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     return app
 
 
+def _retention(settings: Settings, database: Database) -> Retention:
+    sessions, runs = settings.session_ttl_days, settings.run_ttl_days
+    return Retention(
+        database,
+        sessions=None if sessions is None else timedelta(days=sessions),
+        runs=None if runs is None else timedelta(days=runs),
+        keys=timedelta(seconds=settings.idempotency_ttl_s),
+    )
+
+
 def _limits(settings: Settings) -> Limits:
     return Limits(
         queued=settings.max_queued_runs,
@@ -121,6 +138,7 @@ def _limits(settings: Settings) -> Limits:
         unended=settings.max_runs_per_caller,
         tokens=settings.budget_tokens,
         usd=settings.budget_usd,
+        keys=timedelta(seconds=settings.idempotency_ttl_s),
     )
 
 
@@ -139,8 +157,14 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
             parts.runner.attach(group)
             if parts.writer is not None:
                 group.start_soon(parts.writer.serve)
-            keeper = parts.keeper
-            for serve in (keeper.claim, keeper.heed, keeper.watch, parts.webhooks.serve, parts.identity.keys.watch):
+            for serve in (
+                parts.keeper.claim,
+                parts.keeper.heed,
+                parts.keeper.watch,
+                parts.tidying.serve,
+                parts.webhooks.serve,
+                parts.identity.keys.watch,
+            ):
                 group.start_soon(serve)
             group.start_soon(parts.registry.warm)
             group.start_soon(parts.telemetry.metrics.watch_loop)

@@ -144,6 +144,12 @@ class Settings(BaseSettings):
     """Seconds that a run waits for a person's answer, where the question sets no other; then it fails."""
     events_ttl_s: float = Field(3600, ge=60)
     """Seconds that a run's events stay readable for other processes, on Postgres or Redis."""
+    session_ttl_days: float | None = Field(None, gt=0)
+    """Days after which a session in which nothing happens is removed, with everything of it. Unset: never."""
+    run_ttl_days: float | None = Field(None, gt=0)
+    """Days after which an ended run is removed; its messages stay in their session. Unset: never."""
+    idempotency_ttl_s: float = Field(86_400, ge=60)
+    """Seconds that an Idempotency-Key stands for its run."""
     state_versions: int = Field(50, ge=1)
     """Saved states kept of one session, to fork from and to go back to."""
     webhook_secret: SecretStr | None = None

@@ -19,10 +19,12 @@ from app.runs.deletion import Deletion
 from app.runs.keeper import Keeper
 from app.runs.pages import Writer
 from app.runs.runner import Runner
+from app.runs.tidying import Tidying
 from app.runs.viewing import Viewing
 from app.runs.webhooks import Webhooks
 from app.settings import Settings
 from app.store.database import Database
+from app.store.export import Export
 from app.store.history import History
 from app.store.page import Pages
 from app.store.peers import Peers
@@ -41,6 +43,7 @@ class Parts:
     runs: RunStore
     sessions: SessionStore
     history: History
+    export: Export
     registry: Registry
     runner: Runner
     viewing: Viewing
@@ -48,6 +51,7 @@ class Parts:
     deletion: Deletion
     webhooks: Webhooks
     keeper: Keeper
+    tidying: Tidying
     peers: Peers
     pages: Pages | None
     writer: Writer | None

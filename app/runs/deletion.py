@@ -24,11 +24,15 @@ class Deletion:
     async def session(self, session_id: str, caller: Caller) -> None:
         """Raises NotFound, and SessionBusy while one of its runs is executed. Viewers of those that wait are let go."""
         gone = await self._sessions.delete(session_id, caller)
-        self._logs.drop(gone.run_ids)
         if gone.unended:
             await self._peers.tell("changed", *gone.unended)
-        if self._pages is not None and gone.run_ids:
+        await self.events(gone.run_ids)
+
+    async def events(self, run_ids: list[str]) -> None:
+        """Those of runs that are gone."""
+        self._logs.drop(run_ids)
+        if self._pages is not None and run_ids:
             try:
-                await self._pages.forget(gone.run_ids)
+                await self._pages.forget(run_ids)
             except Unavailable:  # nobody finds them without their run, and they have their time
-                logger.warning("The events of a deleted session are left to expire: %d runs", len(gone.run_ids))
+                logger.warning("The events of deleted runs are left to expire: %d runs", len(run_ids))

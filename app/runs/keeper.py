@@ -12,7 +12,6 @@ from app.runs.bells import Bells
 from app.runs.pages import Writer
 from app.runs.runner import Runner
 from app.settings import Settings
-from app.store.page import Pages
 from app.store.peers import Peers
 from app.store.queue import Queue
 
@@ -20,7 +19,6 @@ logger = logging.getLogger(__name__)
 
 LOOK_S = 1.0
 """How often the queue and the dead are looked for."""
-TIDY_S = 60.0
 
 
 class Keeper:
@@ -33,7 +31,6 @@ class Keeper:
         queue: Queue,
         peers: Peers,
         bells: Bells,
-        pages: Pages | None,
         writer: Writer | None,
     ) -> None:
         self._settings = settings
@@ -41,7 +38,6 @@ class Keeper:
         self._queue = queue
         self._peers = peers
         self._bells = bells
-        self._pages = pages
         self._writer = writer
         self._queued = asyncio.Event()
         self._to_heed: set[str] = set()
@@ -99,7 +95,7 @@ class Keeper:
     async def watch(self) -> None:
         """Vouch for this process's runs, and see to those of processes that died; until cancelled."""
         loop = asyncio.get_running_loop()
-        renewed = tidied = loop.time()
+        renewed = loop.time()
         while True:
             try:
                 if loop.time() - renewed >= self._settings.lease_s / 3:
@@ -109,11 +105,6 @@ class Keeper:
                 await self._take_over()
                 if expired := await self._queue.expire_inputs():
                     await self._peers.tell("changed", *expired)
-                if loop.time() - tidied >= TIDY_S:
-                    tidied = loop.time()
-                    await self._queue.forget_keys()
-                    if self._pages is not None:
-                        await self._pages.expire()
                 self._reach()
             except Unavailable:
                 self._miss()

@@ -26,6 +26,9 @@ class Limits:
     """What a caller's runs may use a day, in UTC."""
     usd: float | None = None
 
+    keys: timedelta = timedelta(hours=24)
+    """How long an Idempotency-Key stands for its run."""
+
     @property
     def of_callers(self) -> bool:
         return not (self.unended is self.tokens is self.usd is None)

@@ -31,8 +31,8 @@ from app.store.rows import (
     question_of,
     run_of,
 )
-from app.store.runs import INTERRUPTED, KEY_TTL
-from app.store.tables import IdempotencyRow, InputRow, RunRow, SessionRow, StateRow
+from app.store.runs import INTERRUPTED
+from app.store.tables import InputRow, RunRow, SessionRow, StateRow
 
 BATCH = 100
 """Rows that one look at what is overdue takes."""
@@ -254,13 +254,6 @@ class Queue:
             for row in rows:
                 await end(connection, row, RunStatus.FAILED, error=expired)
         return [row.id for row in rows]
-
-    async def forget_keys(self) -> None:
-        """Remove Idempotency-Keys that stand for nothing any more."""
-        async with self._database.writing() as connection:
-            await connection.execute(
-                delete(IdempotencyRow).where(IdempotencyRow.created_at < datetime.now(UTC) - KEY_TTL)
-            )
 
     async def record(self, run_id: str) -> Run | None:
         """A run with its messages, whoever's it is; None for one that was deleted."""

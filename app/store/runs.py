@@ -38,8 +38,6 @@ from app.store.rows import (
 from app.store.tables import FeedbackRow, IdempotencyRow, InputRow, RunRow, SessionRow
 
 IfBusy = Literal["reject", "enqueue", "interrupt"]
-KEY_TTL = timedelta(hours=24)
-"""How long an Idempotency-Key stands for its run."""
 ADMISSIONS = 5
 """How often an admission is decided anew when another process took the session meanwhile."""
 INTERRUPTED = "Interrupted by a newer run of the session."
@@ -126,7 +124,10 @@ class RunStore:
     async def _admit(self, new: NewRun) -> Admission:
         run, now = new.run, datetime.now(UTC)
         async with self._database.writing() as connection:
-            if new.key is not None and (known := await _joined(connection, new.key, new.caller, now)) is not None:
+            if (
+                new.key is not None
+                and (known := await _joined(connection, new.key, new.caller, now - self._limits.keys)) is not None
+            ):
                 return Admission(joined=known)
             if self._limits.of_callers:
                 await within(connection, new.caller, self._limits, now)
@@ -187,7 +188,7 @@ class RunStore:
     async def joined(self, key: Key, caller: Caller) -> str | None:
         """The run that the key stands for, if it does."""
         async with self._database.reading() as connection:
-            return await _joined(connection, key, caller, datetime.now(UTC), renew=False)
+            return await _joined(connection, key, caller, datetime.now(UTC) - self._limits.keys, renew=False)
 
     async def get(self, run_id: str, caller: Caller) -> Run:
         """The run with its messages; raises NotFound."""
@@ -286,8 +287,9 @@ def _busy(run: Run) -> SessionBusy:
 
 
 async def _joined(
-    connection: AsyncConnection, key: Key, caller: Caller, now: datetime, *, renew: bool = True
+    connection: AsyncConnection, key: Key, caller: Caller, since: datetime, *, renew: bool = True
 ) -> str | None:
+    """The run that the key stands for, if it was taken since then."""
     owner = owned_by(caller)
     mine = (
         IdempotencyRow.tenant == owner["tenant"],
@@ -297,7 +299,7 @@ async def _joined(
     row = (await connection.execute(select(IdempotencyRow.__table__).where(*mine))).first()
     if row is None:
         return None
-    if row.created_at < now - KEY_TTL:
+    if row.created_at < since:
         if renew:
             await connection.execute(delete(IdempotencyRow).where(*mine))
         return None

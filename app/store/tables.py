@@ -43,7 +43,10 @@ class SessionRow(Table):
     """One agent's conversation with one caller."""
 
     __tablename__ = "sessions"
-    __table_args__ = (Index("sessions_by_owner", "tenant", "user_id", "updated_at", "id"),)
+    __table_args__ = (
+        Index("sessions_by_owner", "tenant", "user_id", "updated_at", "id"),
+        Index("sessions_by_age", "updated_at"),
+    )
 
     id: Mapped[str] = mapped_column(String(128), primary_key=True)
     tenant: Mapped[str] = mapped_column(String(128))

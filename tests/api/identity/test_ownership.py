@@ -19,7 +19,7 @@ DESCRIBED = create_app(Settings(_env_file=None))
 API: dict[str, Any] = DESCRIBED.openapi()
 ROUTES = [(method.upper(), path) for path, methods in API["paths"].items() for method in methods if path not in PUBLIC]
 LISTS = {"/agents", "/sessions"}
-OPEN_TO_ANY_TENANT = {"/agents", "/agents/{name}", "/sessions", "/metrics"}
+OPEN_TO_ANY_TENANT = {"/agents", "/agents/{name}", "/sessions", "/export", "/metrics"}
 """What has nothing of the owner's in it, or leaves it out."""
 
 ACTORS = {

@@ -49,6 +49,7 @@ def upgrade() -> None:
         op.add_column("runs", column)
     op.drop_index("runs_one_at_a_time", table_name="runs", sqlite_where=RUNNING, postgresql_where=RUNNING)
     op.create_index("runs_one_at_a_time", "runs", ["session_id"], unique=True, sqlite_where=HELD, postgresql_where=HELD)
+    op.create_index("sessions_by_age", "sessions", ["updated_at"], unique=False)
     op.create_index("runs_by_owner", "runs", ["tenant", "user_id", "created_at"], unique=False)
     op.create_index(
         "runs_queued", "runs", ["session_id", "position"], unique=False, sqlite_where=QUEUED, postgresql_where=QUEUED

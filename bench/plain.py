@@ -30,19 +30,19 @@ class Question(BaseModel):
     task: str
 
 
-def agent(model: str) -> AssistantAgent:
+def agent(model: str, *, stream: bool) -> AssistantAgent:
     """A new agent on a shared client."""
     if model not in CLIENTS:
         CLIENTS[model] = OpenAIChatCompletionClient(
             model=model, base_url=os.environ["MODEL_BASE_URL"], api_key="sk-bench", model_info=INFO
         )
-    return AssistantAgent("bench", CLIENTS[model], model_client_stream=True)
+    return AssistantAgent("bench", CLIENTS[model], model_client_stream=stream)
 
 
 @app.post("/agents/{model}/run")
 async def run(model: str, question: Question) -> dict[str, Any]:
     """One answer."""
-    result = await agent(model).run(task=question.task)
+    result = await agent(model, stream=False).run(task=question.task)
     return {"messages": [message.model_dump(mode="json") for message in result.messages]}
 
 
@@ -51,7 +51,7 @@ async def stream(model: str, question: Question) -> EventSourceResponse:
     """The same as events."""
 
     async def events() -> AsyncIterator[dict[str, str]]:
-        async for item in agent(model).run_stream(task=question.task):
+        async for item in agent(model, stream=True).run_stream(task=question.task):
             if isinstance(item, ModelClientStreamingChunkEvent):
                 yield {"event": "delta", "data": item.model_dump_json()}
 

@@ -14,7 +14,7 @@ from tests.servers.honeyhive import HoneyHive
 from tests.servers.openai_wire import OpenAIWire
 from tests.servers.otlp import Collector
 from tests.servers.replies import HttpError, Reply, Request, Text, ToolCall, ToolCalls
-from tests.service import serving
+from tests.service import Service, serving
 from tests.telemetry.test_metrics import Scrape, scrape_with
 
 ROOT = Path(__file__).parents[2]
@@ -109,6 +109,31 @@ def test_every_panel_can_be_drawn(panel: dict[str, Any]) -> None:
         and other["y"] < place["y"] + place["h"]
         and place["y"] < other["y"] + other["h"]
     ]
+
+
+STATS = [panel for panel in PANELS if panel["type"] == "stat"]
+
+
+@pytest.mark.parametrize("panel", STATS, ids=[panel["title"] for panel in STATS])
+def test_a_figure_is_red_only_if_it_is_bad(panel: dict[str, Any]) -> None:
+    """Where a panel names no colour Grafana takes its own thresholds, by which the 80th run was an alarm."""
+    defaults = panel["fieldConfig"]["defaults"]
+    match defaults["color"]["mode"]:
+        case "fixed":
+            assert defaults["color"]["fixedColor"] == "text"
+        case mode:
+            assert mode == "thresholds"
+            assert defaults["thresholds"]["steps"]
+
+
+async def test_a_service_that_has_done_nothing_has_figures(service: Service) -> None:
+    """No figure is "No data" before the first run: what is not there yet is 0, or a dash."""
+    there = {sample.name for sample in (await scrape_with(service, "waggle_event_loop_lag_seconds_count")).samples}
+    for panel in STATS:
+        (target,) = panel["targets"]
+        names = {name for name, _ in METRIC.findall(target["expr"])}
+        zero = target["expr"].endswith(" or vector(0)")
+        assert zero or "noValue" in panel["fieldConfig"]["defaults"] or names <= there, panel["title"]
 
 
 async def test_every_metric_is_documented(scraped: dict[str, set[str]]) -> None:

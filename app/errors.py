@@ -5,6 +5,7 @@
     ├── Unauthorized          401  no credentials, or none that are accepted
     ├── Forbidden             403  not allowed to these credentials, or from this web page
     ├── NotFound              404  no such agent, run, session, or not the caller's
+    ├── RequestTimeout        408  the body did not come in time
     ├── SessionBusy           409  the session has a run going on          (Retry-After)
     ├── SessionConflict       409  the session is another agent's
     ├── SessionExists         409  there is a session of that id already
@@ -90,6 +91,12 @@ class NotFound(AppError):
     """It does not exist, or not for this caller: the two look alike on purpose."""
 
     status, title, kind = 404, "Not found", "not-found"
+
+
+class RequestTimeout(AppError):
+    """The request's body did not come in time."""
+
+    status, title, kind = 408, "Request timeout", "request-timeout"
 
 
 class SessionBusy(AppError):

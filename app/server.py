@@ -13,6 +13,7 @@ import uvicorn
 from pydantic import ValidationError
 from sse_starlette.sse import AppStatus
 
+from app.connections import Connection
 from app.main import create_app
 from app.runs.runner import Runner
 from app.settings import Settings
@@ -62,6 +63,8 @@ def serve() -> None:
         sys.exit(1)
     config = uvicorn.Config(
         app,
+        http=Connection,
+        ws="none",
         host=settings.host,
         port=settings.port,
         log_level=settings.log_level,

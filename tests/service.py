@@ -14,6 +14,7 @@ from blockbuster import blockbuster_ctx
 from fastapi import FastAPI
 
 from app.api.dependencies import Parts
+from app.connections import Connection
 from app.main import create_app
 from app.settings import Settings
 
@@ -84,7 +85,9 @@ async def serving(**settings: Any) -> AsyncIterator[Service]:
     """Serve with these settings, `data_dir` among them. A blocking call of ours in the event loop is an error."""
     wanted = Settings(**{"_env_file": None, "agents_dir": Path("no-such-folder"), **settings})
     app = await anyio.to_thread.run_sync(create_app, wanted)  # before the service starts, it may block
-    config = uvicorn.Config(app, port=0, log_config=None, access_log=False, ws="none", timeout_graceful_shutdown=5)
+    config = uvicorn.Config(
+        app, port=0, http=Connection, log_config=None, access_log=False, ws="none", timeout_graceful_shutdown=5
+    )
     config.load()
     server = uvicorn.Server(config)
     # `Server.serve` would take over the process's signals and poll ten times a second.

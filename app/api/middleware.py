@@ -11,7 +11,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.api.problems import problem_response
-from app.errors import BodyTooLarge
+from app.errors import AppError, BodyTooLarge, RequestTimeout
 from app.telemetry.logs import fields
 from app.telemetry.metrics import Metrics
 from app.telemetry.provider import traceresponse
@@ -19,6 +19,7 @@ from app.telemetry.provider import traceresponse
 logger = logging.getLogger(__name__)
 _PROBES = {"/livez", "/readyz", "/metrics"}
 """Asked every few seconds."""
+NOTHING = "default-src 'none'; frame-ancestors 'none'"
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 
 
@@ -52,6 +53,7 @@ class Named:
                 if trace is not None:
                     headers["traceresponse"] = trace
                 headers.update(state.get("headers", {}))
+                _protect(headers)
             await send(message)
 
         try:
@@ -61,6 +63,15 @@ class Named:
             raise
         finally:
             _log(scope, status, time.perf_counter() - began, request_id)
+
+
+def _protect(headers: MutableHeaders) -> None:
+    """What a browser is to make of an answer, should it come to show one: nothing, and nothing of it is kept."""
+    headers["X-Content-Type-Options"] = "nosniff"
+    headers["Referrer-Policy"] = "no-referrer"
+    page = headers.get("content-type", "").startswith("text/html")
+    headers.setdefault("Content-Security-Policy", "frame-ancestors 'none'" if page else NOTHING)
+    headers.setdefault("Cache-Control", "no-store")
 
 
 def _log(scope: Scope, status: int, seconds: float, request_id: str) -> None:
@@ -78,12 +89,14 @@ def _log(scope: Scope, status: int, seconds: float, request_id: str) -> None:
 
 
 class BodyLimit:
-    """A body larger than the limit is answered 413, whatever Content-Length said.
+    """A body larger than the limit is answered 413, whatever Content-Length said; one that takes too long, 408.
 
     What the client is still sending is read on and dropped, up to `DRAIN` times the limit and `DRAIN_S` seconds,
     so that it comes to read the answer instead of a reset connection.
     """
 
+    TIMEOUT_S = 60.0
+    """From the first piece that is waited for to the last."""
     DRAIN, DRAIN_S = 16, 10
 
     def __init__(self, app: ASGIApp, limit: int, metrics: Metrics) -> None:
@@ -95,33 +108,64 @@ class BodyLimit:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        size = 0
+        body = _Body(receive, self._limit, self.TIMEOUT_S)
 
-        async def counted() -> Message:
-            nonlocal size
-            message = await receive()
-            size += len(message.get("body", b""))
-            if size > self._limit:
-                raise _TooLargeError
-            return message
-
-        async def unless_too_large(message: Message) -> None:
-            if size <= self._limit:
+        async def unless_refused(message: Message) -> None:
+            if body.refusal is None:
                 await send(message)
 
-        with suppress(_TooLargeError):  # answered below
-            await self._app(scope, counted, unless_too_large)
-        if size > self._limit:
-            self._metrics.rejected(BodyTooLarge.kind)
-            more = True
+        with suppress(_RefusedError):  # answered below
+            await self._app(scope, body.receive, unless_refused)
+        if body.refusal is not None:
+            self._metrics.rejected(body.refusal.kind)
             with anyio.move_on_after(self.DRAIN_S):
-                while more and size <= self._limit * self.DRAIN:
-                    message = await receive()
-                    size += len(message.get("body", b""))
-                    more = message.get("more_body", False)
-            error = BodyTooLarge(f"The body is larger than the {self._limit} bytes that MAX_BODY_BYTES allows.")
-            await problem_response(error.problem(instance=scope["path"]))(scope, receive, send)
+                await body.drain(self._limit * self.DRAIN)
+            problem = body.refusal.problem(instance=scope["path"])
+            await problem_response(problem, headers={"Connection": "close"})(scope, receive, send)
 
 
-class _TooLargeError(Exception):
+class _Body:
+    """A request's body, until it is refused."""
+
+    def __init__(self, receive: Receive, limit: int, timeout_s: float) -> None:
+        self.refusal: AppError | None = None
+        self._receive = receive
+        self._limit = limit
+        self._timeout_s = timeout_s
+        self._deadline: float | None = None
+        self._size = 0
+        self._more = True
+
+    async def receive(self) -> Message:
+        if not self._more:  # what comes now is that the client has gone
+            return await self._receive()
+        if self._deadline is None:
+            self._deadline = anyio.current_time() + self._timeout_s
+        message: Message | None = None
+        with anyio.CancelScope(deadline=self._deadline):
+            message = await self._receive()
+        if message is None:
+            raise self._refused(RequestTimeout(f"The body did not come within {self._timeout_s:.0f} seconds."))
+        self._take(message)
+        if self._size > self._limit:
+            raise self._refused(
+                BodyTooLarge(f"The body is larger than the {self._limit} bytes that MAX_BODY_BYTES allows.")
+            )
+        return message
+
+    async def drain(self, limit: int) -> None:
+        """Read on, up to so many bytes; not what is too slow."""
+        while self._more and self._size <= limit and isinstance(self.refusal, BodyTooLarge):
+            self._take(await self._receive())
+
+    def _take(self, message: Message) -> None:
+        self._size += len(message.get("body", b""))
+        self._more = message.get("more_body", False)
+
+    def _refused(self, error: AppError) -> "_RefusedError":
+        self.refusal = error
+        return _RefusedError()
+
+
+class _RefusedError(Exception):
     pass

@@ -269,7 +269,8 @@ class Runner:
             run = self._new(record, request, span)
             self._live[record.run_id] = run
             self._waiting.pop(record.run_id, None)
-            run.watched(self.audience.of(record.run_id))
+            if (viewers := self.audience.of(record.run_id)) or claim.checkpoint is None:
+                run.watched(viewers)  # whoever answered its question need not have been watching
             work = Work(run, self._registry, self._settings.input_timeout_s)
             self._metrics.run_began(record.agent)
             deadline = asyncio.get_running_loop().call_later(request.timeout_s, run.stop, Stop.TIMEOUT)

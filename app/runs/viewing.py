@@ -87,13 +87,20 @@ class Viewing:
             if (run := started.live.finished.result()) is not None:
                 return run
         async for batch in self.follow(started):
-            if isinstance(batch[-1][1], RunEnded | InputRequired):
+            if isinstance(batch[-1][1], InputRequired):  # which may be answered since
+                run = await self._store.get(started.run.run_id, started.caller)
+                if run.input_request is not None:
+                    return run
+            elif isinstance(batch[-1][1], RunEnded):
                 break
         return await self._store.get(started.run.run_id, started.caller)
 
     async def open(self, run_id: str, caller: Caller, after: Position | None = None) -> View:
         """The run's events after that one, or from the start. Raises NotFound, and EventsGone."""
         standing = await self._store.standing(run_id, caller)
+        if self._about_to_begin(standing):
+            with self._bells.hearing(run_id) as bell:
+                await bell.wait(POLL_S)
         if after is not None:
             if standing.is_end(after):
                 return View(standing.run, None)

@@ -118,6 +118,13 @@ class Viewing:
             return View(standing.run, None)
         return View(standing.run, self._retell(rest, standing, caller))
 
+    def _about_to_begin(self, standing: Standing) -> bool:
+        """Whether this process has claimed the run, but has not opened its log for that yet."""
+        if standing.run.status is not RunStatus.RUNNING or standing.owner != self._peers.process_id:
+            return False
+        log = self._logs.get(standing.run.run_id)
+        return log is None or log.last.attempt < standing.attempt
+
     async def _has(self, standing: Standing, after: Position | None) -> bool:
         """Whether everything after that event is somewhere to be read, or to come."""
         log = self._logs.get(standing.run.run_id)
@@ -125,10 +132,9 @@ class Viewing:
             return True
         if _nothing_yet(standing) or (after is not None and _waits_at(standing, after)):
             return True
-        floor = Position(standing.first_attempt, 0)
-        begun_anew = after is not None and after < floor and standing.run.status is not RunStatus.RUNNING
         if self._pages is None:
-            return begun_anew and not standing.ended
+            return standing.owner != self._peers.process_id and _went_with_its_process(standing, after)
+        floor = Position(standing.first_attempt, 0)
         place = floor if after is None or after < floor else after
         pages = await self._pages.read(standing.run.run_id, place)
         if pages:
@@ -209,6 +215,13 @@ def _joins(attempt: int, first_seq: int, after: Position) -> bool:
 def _nothing_yet(standing: Standing) -> bool:
     """Whether nobody has executed it so far."""
     return standing.attempt == 0 or (standing.ended and standing.attempt == 1 and standing.last_seq is None)
+
+
+def _went_with_its_process(standing: Standing, after: Position | None) -> bool:
+    """Whether what there was after that event is void: the run begins anew, or all that follows is that it was lost."""
+    if standing.last_seq is not None:
+        return False
+    return not standing.ended if after is None else after.attempt <= standing.attempt
 
 
 def _waits_at(standing: Standing, after: Position) -> bool:

@@ -107,7 +107,7 @@ async def stream_agent_by_url(
     session: SessionHeader = None,
     timeout_s: Annotated[float | None, Query(gt=0, allow_inf_nan=False)] = None,
     if_busy: Annotated[IfBusy, Query()] = "reject",
-    on_disconnect: Annotated[OnDisconnect, Query()] = "cancel",
+    on_disconnect: Annotated[OnDisconnect | None, Query()] = None,
     key: IdempotencyKey = None,
     last_event_id: LastEventId = None,
 ) -> Response:

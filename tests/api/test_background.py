@@ -196,6 +196,7 @@ async def test_the_same_key_is_the_same_run(service: Service, openai: OpenAIWire
 
     first = await send(kind)
     answers = [await send(how) for how in ("run", "stream", "runs", kind)]
+    answers.append(await service.client.get("/agents/assistant/stream?task=hi", headers=headers))
     assert {answer.headers["x-run-id"] for answer in answers} == {first.headers["x-run-id"]}
     assert {answer.headers["x-session-id"] for answer in answers} == {first.headers["x-session-id"]}
     assert answers[0].json()["status"] == "completed"

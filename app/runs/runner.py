@@ -171,12 +171,14 @@ class Runner:
         if (run := self._live.get(run_id)) is not None:
             run.watched(viewers)
         elif viewers == 0 and run_id in self._waiting:
-            asyncio.get_running_loop().call_later(self._settings.disconnect_grace_s, self._left, run_id)
-
-    def _left(self, run_id: str) -> None:
-        if self.audience.of(run_id) == 0 and (caller := self._waiting.pop(run_id, None)) is not None:
             assert self._group is not None, "the runner is not serving"  # noqa: S101
-            self._group.start_soon(self._cancel_queued, run_id, caller)
+            self._group.start_soon(self._left, run_id)
+
+    async def _left(self, run_id: str) -> None:
+        """A task from the start: a timer's callback is in none, and could start none with anyio."""
+        await asyncio.sleep(self._settings.disconnect_grace_s)
+        if self.audience.of(run_id) == 0 and (caller := self._waiting.pop(run_id, None)) is not None:
+            await self._cancel_queued(run_id, caller)
 
     async def _cancel_queued(self, run_id: str, caller: Caller) -> None:
         try:

@@ -1,11 +1,13 @@
 """Runs in the background, runs that wait their turn, keys against doing it twice, and whoever comes to watch."""
 
+from pathlib import Path
 from typing import Any
 
 import anyio
 import httpx
 import pytest
 
+from tests.process import started
 from tests.servers.openai_wire import OpenAIWire
 from tests.servers.replies import Drip, Hang, Reply, Request, Text
 from tests.service import Event, Service, events_of, serving, tree
@@ -183,6 +185,24 @@ async def test_a_queued_run_that_nobody_waits_for_is_not_run(with_openai: dict[s
             while (await service.get(f"/runs/{waiting}"))["status"] != "cancelled":
                 await anyio.sleep(0.01)
         await service.client.post(f"/runs/{first['run_id']}/cancel")
+        assert len(openai.requests) == 1
+
+
+async def test_nor_in_a_process_of_its_own(openai: OpenAIWire, tmp_path: Path) -> None:
+    """Where no test's event loop lends its context: the wish to cancel it could not be carried out."""
+    url = f"{openai.url}/v1"
+    variables = {"MODEL": "openai:m", "MODEL_BASE_URL": url, "OPENAI_API_KEY": "sk-test", "DISCONNECT_GRACE_S": "0.05"}
+    openai.replies = lambda _: Hang()
+    async with started(tmp_path, variables) as process, process.client() as client:
+        await client.post("/agents/assistant/runs", json={"task": "first", "session_id": "s"})
+        await openai.until_asked(1)
+        body = {"task": "second", "session_id": "s", "if_busy": "enqueue"}
+        async with client.stream("POST", "/agents/assistant/stream", json=body) as response:
+            waiting = response.headers["x-run-id"]
+        with anyio.fail_after(10):
+            while (run := (await client.get(f"/runs/{waiting}")).json())["status"] == "queued":
+                await anyio.sleep(0.01)
+        assert (run["status"], run["stop_reason"]) == ("cancelled", "Nobody was watching any more.")
         assert len(openai.requests) == 1
 
 

@@ -81,19 +81,25 @@ class Viewing:
             yield batch
 
     async def outcome(self, started: Started) -> Run:
-        """The run, once it has ended or waits for a person."""
+        """The run, once it has ended or waits for a person. Raises Unavailable where this process stops before that."""
         if started.live is not None:
             await asyncio.wait([started.live.finished])
             if (run := started.live.finished.result()) is not None:
                 return run
+        run_id, caller = started.run.run_id, started.caller
         async for batch in self.follow(started):
+            if isinstance(batch[-1][1], RunEnded):
+                break
             if isinstance(batch[-1][1], InputRequired):  # which may be answered since
-                run = await self._store.get(started.run.run_id, started.caller)
+                run = await self._store.get(run_id, caller)
                 if run.input_request is not None:
                     return run
-            elif isinstance(batch[-1][1], RunEnded):
-                break
-        return await self._store.get(started.run.run_id, started.caller)
+        run = await self._store.get(run_id, caller)
+        if run.status in (RunStatus.QUEUED, RunStatus.RUNNING):
+            raise Unavailable(
+                f"Run {run_id!r} has not ended yet: GET /runs/{run_id} will have its outcome.", retry_after_s=5
+            )
+        return run
 
     async def open(self, run_id: str, caller: Caller, after: Position | None = None) -> View:
         """The run's events after that one, or from the start. Raises NotFound, and EventsGone."""

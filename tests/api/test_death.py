@@ -54,6 +54,32 @@ async def test_who_watched_is_told_what_became_of_the_run(openai: OpenAIWire, tm
         assert (rest[0].type, rest[-1].type) == ("run.restarted", "run.completed")
 
 
+async def test_who_waits_in_the_queue_does_not_hold_up_the_end(openai: OpenAIWire, tmp_path: Path) -> None:
+    """Told to stop, the process lets them go at once, their runs being another's: by 503, or by the stream's end."""
+    variables = {"MODEL": "openai:m", "MODEL_BASE_URL": f"{openai.url}/v1", "OPENAI_API_KEY": "sk-test"}
+    openai.replies = lambda _: Drip()
+    answers: dict[str, httpx.Response] = {}
+    async with started(tmp_path, variables) as process, process.client() as client:
+
+        async def post(kind: str, policy: str) -> None:
+            body = {"task": kind, "session_id": "s", "if_busy": policy}
+            answers[f"{kind}, {policy}"] = await client.post(f"/agents/assistant/{kind}", json=body)
+
+        async with anyio.create_task_group() as group:
+            group.start_soon(post, "stream", "reject")
+            await openai.until_streaming(1)
+            group.start_soon(post, "stream", "enqueue")
+            group.start_soon(post, "run", "enqueue")
+            with anyio.fail_after(20):
+                while len((await client.get("/sessions/s/runs")).json()["items"]) < 3:
+                    await anyio.sleep(0.01)
+            assert await process.end() == 0
+    assert "graceful" not in process.output
+    assert answers["stream, reject"].text.count("event: run.failed") == 1
+    assert (answers["stream, enqueue"].status_code, answers["stream, enqueue"].text) == (200, "")
+    assert (answers["run, enqueue"].status_code, answers["run, enqueue"].headers["retry-after"]) == (503, "5")
+
+
 @pytest.mark.parametrize("seen", [None, "1-3"], ids=["from the start", "after what is void"])
 async def test_a_run_is_watched_from_the_moment_it_is_claimed(
     seen: str | None, openai: OpenAIWire, with_openai: dict[str, Any]

@@ -79,6 +79,19 @@ async def test_its_record_is_told_where_its_events_are_gone(with_openai: dict[st
             assert answer.status_code == status
 
 
+async def test_no_more_runs_are_claimed_than_there_is_room_for(with_openai: dict[str, Any], openai: OpenAIWire) -> None:
+    """Room for one is taken by one: it was counted before the run that had just been claimed had begun."""
+    openai.replies = lambda _: Hang()
+    async with serving(**with_openai, max_concurrent_runs=1) as service:
+        async with service.streaming("assistant", "hi") as events:
+            first = (await anext(events)).data["run_id"]
+            runs = [(await post(service, "/agents/assistant/runs", task="hi")).json()["run_id"] for _ in range(3)]
+            await service.client.post(f"/runs/{first}/cancel")
+            await openai.until_asked(2)
+        standing = [(await service.get(f"/runs/{run_id}"))["status"] for run_id in runs]
+        assert standing == ["running", "queued", "queued"]
+
+
 async def test_what_was_going_on_when_it_stopped_is_taken_up(with_openai: dict[str, Any], openai: OpenAIWire) -> None:
     """A background run begins anew, and whoever was watching is told so; the others have ended."""
     openai.replies = lambda _: Drip()

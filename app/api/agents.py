@@ -14,7 +14,7 @@ from app.agents.card import AgentCard
 from app.api.dependencies import CallerDep, JsonOnly, Parts, PartsDep, SessionHeader, UserHeader, either
 from app.api.problems import problems
 from app.api.schemas import OnDisconnect, RunIn, SessionId
-from app.api.streams import LastEventId, finished_response, resumed, run_headers, started_stream
+from app.api.streams import STREAMED, LastEventId, finished_response, resumed, run_headers, started_stream
 from app.caller import Caller
 from app.errors import AppError
 from app.events import Run
@@ -76,7 +76,9 @@ async def run_agent(
     return finished_response(outcome)
 
 
-@router.post("/{name}/stream", response_class=EventSourceResponse, responses=RUN_PROBLEMS, dependencies=[JsonOnly])
+@router.post(
+    "/{name}/stream", response_class=EventSourceResponse, responses=RUN_PROBLEMS | STREAMED, dependencies=[JsonOnly]
+)
 async def stream_agent(
     name: str,
     body: RunIn,
@@ -97,7 +99,7 @@ async def stream_agent(
     return started_stream(parts, await parts.runner.start(wanted))
 
 
-@router.get("/{name}/stream", response_class=EventSourceResponse, responses=RUN_PROBLEMS)
+@router.get("/{name}/stream", response_class=EventSourceResponse, responses=RUN_PROBLEMS | STREAMED)
 async def stream_agent_by_url(
     name: str,
     parts: PartsDep,

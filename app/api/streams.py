@@ -21,7 +21,26 @@ logger = logging.getLogger(__name__)
 
 SEND_TIMEOUT_S = 30
 """A client that takes no bytes for so long has gone, or is too slow: it is dropped, its run is not."""
-LastEventId = Annotated[str | None, Header(description="The last event seen: the stream goes on after it.")]
+LastEventId = Annotated[
+    str | None, Header(alias="Last-Event-ID", description="The last event seen: the stream goes on after it.")
+]
+STREAMED: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": "The run's events, as docs/api.md has them.",
+        "content": {
+            "text/event-stream": {
+                "schema": {"type": "string"},
+                "example": (
+                    "retry: 1000\nid: 01a20781-9932-75c8-970a-91e8e87a51e7:1-3\nevent: text.delta\n"
+                    'data: {"type":"text.delta","run_id":"01a20781-9932-75c8-970a-91e8e87a51e7","seq":3,'
+                    '"source":"assistant","message_id":"e7204d4a-2f0c-4b8e-9d35-0a9f6d1c7b52","delta":"Bees"}\n\n'
+                ),
+            }
+        },
+    },
+    204: {"description": "Nothing follows that event: the run has ended, and an EventSource stops."},
+}
+"""The `responses` of a route that streams."""
 
 
 class RunStream(EventSourceResponse):

@@ -61,13 +61,14 @@ async def test_who_waits_in_the_queue_does_not_hold_up_the_end(openai: OpenAIWir
     answers: dict[str, httpx.Response] = {}
     async with started(tmp_path, variables) as process, process.client() as client:
 
-        async def post(kind: str, policy: str) -> None:
-            body = {"task": kind, "session_id": "s", "if_busy": policy}
+        async def post(kind: str, policy: str, session: str = "s") -> None:
+            body = {"task": kind, "session_id": session, "if_busy": policy}
             answers[f"{kind}, {policy}"] = await client.post(f"/agents/assistant/{kind}", json=body)
 
         async with anyio.create_task_group() as group:
             group.start_soon(post, "stream", "reject")
-            await openai.until_streaming(1)
+            group.start_soon(post, "run", "reject", "elsewhere")
+            await openai.until_streaming(2)
             group.start_soon(post, "stream", "enqueue")
             group.start_soon(post, "run", "enqueue")
             with anyio.fail_after(20):
@@ -77,7 +78,8 @@ async def test_who_waits_in_the_queue_does_not_hold_up_the_end(openai: OpenAIWir
     assert "graceful" not in process.output
     assert answers["stream, reject"].text.count("event: run.failed") == 1
     assert (answers["stream, enqueue"].status_code, answers["stream, enqueue"].text) == (200, "")
-    assert (answers["run, enqueue"].status_code, answers["run, enqueue"].headers["retry-after"]) == (503, "5")
+    for waited in ("run, reject", "run, enqueue"):
+        assert (answers[waited].status_code, answers[waited].headers["retry-after"]) == (503, "5")
 
 
 @pytest.mark.parametrize("seen", [None, "1-3"], ids=["from the start", "after what is void"])

@@ -34,7 +34,7 @@ install: $(VENV)/.service
 run: install
 	@exec $(BIN)/python -m app
 
-test: $(VENV)/.dev
+test: $(VENV)/.dev $(VENV)/.browser
 	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile $(PYTEST_ARGS)
 
 bench: $(VENV)/.dev
@@ -68,6 +68,17 @@ $(VENV)/.local: $(VENV)/.uv-$(UV_VERSION) $(LOCKED)
 $(VENV)/.dev: $(VENV)/.uv-$(UV_VERSION) $(LOCKED)
 	$(SYNC)
 	@touch $@
+
+# The system's own browser and curl, for the tests that use them; those are left out where this does not find them.
+$(VENV)/.browser: | $(VENV)/.dev
+	@found() { command -v curl && { command -v chromium || command -v chromium-browser || command -v google-chrome; }; }; \
+	if ! found >/dev/null && [ "`id -u`" = 0 ] && command -v apt-get >/dev/null; then \
+	  echo "Installing Chromium and curl, once."; \
+	  { apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends \
+	    -o DPkg::Lock::Timeout=120 chromium curl; } >/dev/null 2>&1; \
+	fi; \
+	if found >/dev/null; then touch $@; \
+	else echo "Without Chromium and curl, the tests in tests/browser that use them are left out."; fi
 
 $(VENV)/.uv-$(UV_VERSION):
 	@$(BIN)/python -c "$$PYTHON_FITS" 2>/dev/null || { \

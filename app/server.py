@@ -13,9 +13,11 @@ import uvicorn
 from pydantic import ValidationError
 from sse_starlette.sse import AppStatus
 
+from app.api.dependencies import Parts
 from app.connections import Connection
 from app.main import create_app
 from app.runs.runner import Runner
+from app.runs.viewing import Viewing
 from app.settings import Settings
 from app.telemetry import logs
 
@@ -24,11 +26,15 @@ LEFTOVER_S = 2
 
 
 class Server(uvicorn.Server):
-    """Ends the runs before it waits for their connections: each stream gets its last event, then closes."""
+    """Ends the runs before it waits for their connections: each stream gets its last event, then closes.
 
-    def __init__(self, config: uvicorn.Config, runner: Runner) -> None:
+    Those of runs that wait, or are executed elsewhere, close without one: these runs go on without this process.
+    """
+
+    def __init__(self, config: uvicorn.Config, runner: Runner, viewing: Viewing) -> None:
         super().__init__(config)
         self._runner = runner
+        self._viewing = viewing
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -42,6 +48,7 @@ class Server(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         await self._runner.close()
+        self._viewing.close()
         await super().shutdown(sockets)
 
 
@@ -72,7 +79,8 @@ def serve() -> None:
         access_log=False,  # `Named` tells each request, by its route: a path and a query may be content
         timeout_graceful_shutdown=int(settings.shutdown_timeout_s) + 1,
     )
-    asyncio.run(_serve(Server(config, app.state.parts.runner)))
+    parts: Parts = app.state.parts
+    asyncio.run(_serve(Server(config, parts.runner, parts.viewing)))
 
 
 async def _serve(server: Server) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from app.settings import Settings
+from tests.chromium import chromium
 from tests.servers.honeyhive import HoneyHive
 from tests.servers.openai_wire import OpenAIWire
 from tests.servers.otlp import Collector
@@ -13,7 +14,7 @@ from tests.servers.postgres import postgres, postgres_url
 from tests.servers.redis import redis, redis_url
 from tests.service import Service, serving
 
-__all__ = ["postgres", "postgres_url", "redis", "redis_url"]
+__all__ = ["chromium", "postgres", "postgres_url", "redis", "redis_url"]
 
 MODEL = "openai:gpt-4o-mini"
 

@@ -15,7 +15,7 @@ from app.api.dependencies import CallerDep, JsonOnly, Parts, PartsDep, Principal
 from app.api.identity.principal import Principal
 from app.api.problems import problems
 from app.api.schemas import OnDisconnect, RunIn, SessionId
-from app.api.streams import LastEventId, finished_response, resumed, run_headers, started_stream
+from app.api.streams import STREAMED, LastEventId, finished_response, resumed, run_headers, started_stream
 from app.errors import AppError, InvalidInput, RateLimited
 from app.events import Run
 from app.runs.run import RunRequest, Started
@@ -77,7 +77,9 @@ async def run_agent(
     return finished_response(outcome)
 
 
-@router.post("/{name}/stream", response_class=EventSourceResponse, responses=RUN_PROBLEMS, dependencies=[JsonOnly])
+@router.post(
+    "/{name}/stream", response_class=EventSourceResponse, responses=RUN_PROBLEMS | STREAMED, dependencies=[JsonOnly]
+)
 async def stream_agent(
     name: str,
     body: RunIn,
@@ -100,7 +102,7 @@ async def stream_agent(
     return started_stream(parts, await _begun(request, parts, wanted))
 
 
-@router.get("/{name}/stream", response_class=EventSourceResponse, responses=RUN_PROBLEMS)
+@router.get("/{name}/stream", response_class=EventSourceResponse, responses=RUN_PROBLEMS | STREAMED)
 async def stream_agent_by_url(
     name: str,
     request: Request,
@@ -112,7 +114,7 @@ async def stream_agent_by_url(
     session: SessionHeader = None,
     timeout_s: Annotated[float | None, Query(gt=0, allow_inf_nan=False)] = None,
     if_busy: Annotated[IfBusy, Query()] = "reject",
-    on_disconnect: Annotated[OnDisconnect, Query()] = "cancel",
+    on_disconnect: Annotated[OnDisconnect | None, Query()] = None,
     key: IdempotencyKey = None,
     last_event_id: LastEventId = None,
 ) -> Response:

@@ -8,7 +8,7 @@ from sse_starlette import EventSourceResponse
 from app.api.dependencies import CallerDep, JsonOnly, PartsDep
 from app.api.problems import problems
 from app.api.schemas import AnswerIn, FeedbackIn
-from app.api.streams import LastEventId, joined, resumed, run_headers
+from app.api.streams import STREAMED, LastEventId, joined, resumed, run_headers
 from app.errors import EventsGone
 from app.events import Run
 from app.wire import native
@@ -22,7 +22,7 @@ async def get_run(run_id: str, parts: PartsDep, caller: CallerDep) -> Response:
     return _answer(await parts.runs.get(run_id, caller))
 
 
-@router.get("/{run_id}/stream", response_class=EventSourceResponse, responses=problems(404, 410))
+@router.get("/{run_id}/stream", response_class=EventSourceResponse, responses=problems(404, 410) | STREAMED)
 async def stream_run(run_id: str, parts: PartsDep, caller: CallerDep, last_event_id: LastEventId = None) -> Response:
     """Watch the run: its events from the start, or after `Last-Event-ID`; 204 where there are none after it."""
     if not last_event_id:
@@ -37,7 +37,7 @@ async def stream_run(run_id: str, parts: PartsDep, caller: CallerDep, last_event
     "/{run_id}/input",
     response_model=Run,
     status_code=202,
-    responses=problems(404, 409, 415, 422),
+    responses=problems(400, 404, 409, 413, 415, 422),
     dependencies=[JsonOnly],
 )
 async def answer_run(run_id: str, body: AnswerIn, parts: PartsDep, caller: CallerDep) -> Response:
@@ -52,7 +52,9 @@ async def cancel_run(run_id: str, parts: PartsDep, caller: CallerDep) -> Respons
     return _answer(await parts.control.cancel(run_id, caller))
 
 
-@router.post("/{run_id}/feedback", status_code=204, responses=problems(404, 415, 422), dependencies=[JsonOnly])
+@router.post(
+    "/{run_id}/feedback", status_code=204, responses=problems(400, 404, 413, 415, 422), dependencies=[JsonOnly]
+)
 async def give_feedback(run_id: str, body: FeedbackIn, parts: PartsDep, caller: CallerDep) -> None:
     """Say how good the run was: kept with it, and told to the trace backends."""
     await parts.control.feedback(run_id, caller, score=body.score, label=body.label, comment=body.comment)

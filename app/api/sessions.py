@@ -83,7 +83,7 @@ async def list_versions(
     "/{session_id}/fork",
     response_model=Session,
     status_code=201,
-    responses=problems(400, 404, 409, 410, 415, 422),
+    responses=problems(400, 404, 409, 410, 413, 415, 422),
     dependencies=[JsonOnly],
 )
 async def fork_session(session_id: str, body: ForkIn, parts: PartsDep, caller: CallerDep) -> Response:
@@ -98,7 +98,7 @@ async def fork_session(session_id: str, body: ForkIn, parts: PartsDep, caller: C
 @router.post(
     "/{session_id}/rewind",
     response_model=Session,
-    responses=problems(400, 404, 409, 410, 415, 422),
+    responses=problems(400, 404, 409, 410, 413, 415, 422),
     dependencies=[JsonOnly],
 )
 async def rewind_session(session_id: str, body: RewindIn, parts: PartsDep, caller: CallerDep) -> Response:

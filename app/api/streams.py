@@ -12,7 +12,7 @@ from sse_starlette.sse import SendTimeoutError
 from app.api.dependencies import Parts
 from app.api.problems import problem_response
 from app.caller import Caller
-from app.errors import EventsGone
+from app.errors import EventsGone, RunLost, Unavailable
 from app.events import Placed, Position, Run, RunStatus
 from app.runs.run import LiveRun, Started
 from app.wire import native
@@ -21,7 +21,29 @@ logger = logging.getLogger(__name__)
 
 SEND_TIMEOUT_S = 30
 """A client that takes no bytes for so long has gone, or is too slow: it is dropped, its run is not."""
-LastEventId = Annotated[str | None, Header(description="The last event seen: the stream goes on after it.")]
+LastEventId = Annotated[
+    str | None, Header(alias="Last-Event-ID", description="The last event seen: the stream goes on after it.")
+]
+RETRY_S = 5
+"""When to try again, where the run went with its process."""
+_GONE_WITH_PROCESS = {f"urn:waggle:problem:{error.kind}" for error in (Unavailable, RunLost)}
+STREAMED: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": "The run's events, as docs/api.md has them.",
+        "content": {
+            "text/event-stream": {
+                "schema": {"type": "string"},
+                "example": (
+                    "retry: 1000\nid: 01a20781-9932-75c8-970a-91e8e87a51e7:1-3\nevent: text.delta\n"
+                    'data: {"type":"text.delta","run_id":"01a20781-9932-75c8-970a-91e8e87a51e7","seq":3,'
+                    '"source":"assistant","message_id":"e7204d4a-2f0c-4b8e-9d35-0a9f6d1c7b52","delta":"Bees"}\n\n'
+                ),
+            }
+        },
+    },
+    204: {"description": "Nothing follows that event: the run has ended, and an EventSource stops."},
+}
+"""The `responses` of a route that streams."""
 
 
 class RunStream(EventSourceResponse):
@@ -92,5 +114,6 @@ def run_headers(run: Run) -> dict[str, str]:
 def finished_response(run: Run) -> Response:
     """The `Run`, or the problem that it failed with."""
     if run.status is RunStatus.FAILED and run.error is not None:
-        return problem_response(run.error, headers=run_headers(run))
+        again = run.error["type"] in _GONE_WITH_PROCESS
+        return problem_response(run.error, headers=run_headers(run), retry_after_s=RETRY_S if again else None)
     return Response(native.response(run), media_type="application/json", headers=run_headers(run))

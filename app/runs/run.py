@@ -87,7 +87,7 @@ def restored(run: Run, caller: Caller, stored: dict[str, Any]) -> RunRequest:
 
 
 class LiveRun:
-    """Nobody watching for `grace_s` stops it, unless it was asked to go on."""
+    """Its last viewer having left for `grace_s` stops it, unless it was asked to go on."""
 
     def __init__(
         self,
@@ -110,7 +110,7 @@ class LiveRun:
         """Its attempt, once it is admitted."""
         self._appended = appended
         self._grace_s = grace_s
-        self._watched = True
+        self._watched = False
         self._leaving: asyncio.TimerHandle | None = None
 
     def tell(self, event: RunEvent) -> None:
@@ -132,8 +132,8 @@ class LiveRun:
             self._leaving = asyncio.get_running_loop().call_later(self._grace_s, self.stop, Stop.LEFT)
 
     def watched_elsewhere(self) -> None:
-        """Somebody watches it in another process: the grace begins anew."""
-        if self._leaving is not None:
+        """Somebody watches it in another process: the grace begins, or begins anew."""
+        if not self._watched:
             self.watched(0)
 
     def rest(self) -> None:

@@ -70,6 +70,8 @@ class Runner:
         self._metrics = metrics
         self.audience = Audience(metrics, self._watched)
         self._live: dict[str, LiveRun] = {}
+        self._claims = 0
+        """Runs whose tasks are about to begin."""
         self._given_up: set[asyncio.Task[Any]] = set()
         self._waiting: dict[str, Caller] = {}
         """Queued runs that somebody here waits for, and that are not to be executed when nobody does."""
@@ -83,7 +85,7 @@ class Runner:
     @property
     def has_room(self) -> bool:
         """Whether one more run may be executed."""
-        return not self._closing and len(self._live) < self._settings.max_concurrent_runs
+        return not self._closing and len(self._live) + self._claims < self._settings.max_concurrent_runs
 
     def attach(self, group: TaskGroup) -> None:
         """Runs are tasks of that group."""
@@ -144,6 +146,7 @@ class Runner:
         """Execute a run that was claimed from the queue."""
         request = restored(claim.run, claim.caller, claim.request)
         assert self._group is not None, "the runner is not serving"  # noqa: S101
+        self._claims += 1
         self._group.start_soon(self._claimed, claim, request, name=f"run {claim.run.run_id}")
 
     def attempts(self, run_ids: Sequence[str] | None = None) -> dict[str, int]:
@@ -171,12 +174,14 @@ class Runner:
         if (run := self._live.get(run_id)) is not None:
             run.watched(viewers)
         elif viewers == 0 and run_id in self._waiting:
-            asyncio.get_running_loop().call_later(self._settings.disconnect_grace_s, self._left, run_id)
-
-    def _left(self, run_id: str) -> None:
-        if self.audience.of(run_id) == 0 and (caller := self._waiting.pop(run_id, None)) is not None:
             assert self._group is not None, "the runner is not serving"  # noqa: S101
-            self._group.start_soon(self._cancel_queued, run_id, caller)
+            self._group.start_soon(self._left, run_id)
+
+    async def _left(self, run_id: str) -> None:
+        """A task from the start: a timer's callback is in none, and could start none with anyio."""
+        await asyncio.sleep(self._settings.disconnect_grace_s)
+        if self.audience.of(run_id) == 0 and (caller := self._waiting.pop(run_id, None)) is not None:
+            await self._cancel_queued(run_id, caller)
 
     async def _cancel_queued(self, run_id: str, caller: Caller) -> None:
         try:
@@ -268,8 +273,10 @@ class Runner:
         with from_queue(identity, task, record.trace_id, claim.root_span_id, queued_at, attempt) as span:
             run = self._new(record, request, span)
             self._live[record.run_id] = run
+            self._claims -= 1
             self._waiting.pop(record.run_id, None)
-            run.watched(self.audience.of(record.run_id))
+            if (viewers := self.audience.of(record.run_id)) or claim.checkpoint is None:
+                run.watched(viewers)  # whoever answered its question need not have been watching
             work = Work(run, self._registry, self._settings.input_timeout_s)
             self._metrics.run_began(record.agent)
             deadline = asyncio.get_running_loop().call_later(request.timeout_s, run.stop, Stop.TIMEOUT)

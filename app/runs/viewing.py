@@ -81,19 +81,32 @@ class Viewing:
             yield batch
 
     async def outcome(self, started: Started) -> Run:
-        """The run, once it has ended or waits for a person."""
+        """The run, once it has ended or waits for a person. Raises Unavailable where this process stops before that."""
         if started.live is not None:
             await asyncio.wait([started.live.finished])
             if (run := started.live.finished.result()) is not None:
                 return run
+        run_id, caller = started.run.run_id, started.caller
         async for batch in self.follow(started):
-            if isinstance(batch[-1][1], RunEnded | InputRequired):
+            if isinstance(batch[-1][1], RunEnded):
                 break
-        return await self._store.get(started.run.run_id, started.caller)
+            if isinstance(batch[-1][1], InputRequired):  # which may be answered since
+                run = await self._store.get(run_id, caller)
+                if run.input_request is not None:
+                    return run
+        run = await self._store.get(run_id, caller)
+        if run.status in (RunStatus.QUEUED, RunStatus.RUNNING):
+            raise Unavailable(
+                f"Run {run_id!r} has not ended yet: GET /runs/{run_id} will have its outcome.", retry_after_s=5
+            )
+        return run
 
     async def open(self, run_id: str, caller: Caller, after: Position | None = None) -> View:
         """The run's events after that one, or from the start. Raises NotFound, and EventsGone."""
         standing = await self._store.standing(run_id, caller)
+        if self._about_to_begin(standing):
+            with self._bells.hearing(run_id) as bell:
+                await bell.wait(POLL_S)
         if after is not None:
             if standing.is_end(after):
                 return View(standing.run, None)
@@ -111,6 +124,13 @@ class Viewing:
             return View(standing.run, None)
         return View(standing.run, self._retell(rest, standing, caller))
 
+    def _about_to_begin(self, standing: Standing) -> bool:
+        """Whether this process has claimed the run, but has not opened its log for that yet."""
+        if standing.run.status is not RunStatus.RUNNING or standing.owner != self._peers.process_id:
+            return False
+        log = self._logs.get(standing.run.run_id)
+        return log is None or log.last.attempt < standing.attempt
+
     async def _has(self, standing: Standing, after: Position | None) -> bool:
         """Whether everything after that event is somewhere to be read, or to come."""
         log = self._logs.get(standing.run.run_id)
@@ -118,10 +138,9 @@ class Viewing:
             return True
         if _nothing_yet(standing) or (after is not None and _waits_at(standing, after)):
             return True
-        floor = Position(standing.first_attempt, 0)
-        begun_anew = after is not None and after < floor and standing.run.status is not RunStatus.RUNNING
         if self._pages is None:
-            return begun_anew and not standing.ended
+            return standing.owner != self._peers.process_id and _went_with_its_process(standing, after)
+        floor = Position(standing.first_attempt, 0)
         place = floor if after is None or after < floor else after
         pages = await self._pages.read(standing.run.run_id, place)
         if pages:
@@ -202,6 +221,13 @@ def _joins(attempt: int, first_seq: int, after: Position) -> bool:
 def _nothing_yet(standing: Standing) -> bool:
     """Whether nobody has executed it so far."""
     return standing.attempt == 0 or (standing.ended and standing.attempt == 1 and standing.last_seq is None)
+
+
+def _went_with_its_process(standing: Standing, after: Position | None) -> bool:
+    """Whether what there was after that event is void: the run begins anew, or all that follows is that it was lost."""
+    if standing.last_seq is not None:
+        return False
+    return not standing.ended if after is None else after.attempt <= standing.attempt
 
 
 def _waits_at(standing: Standing, after: Position) -> bool:

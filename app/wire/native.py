@@ -23,12 +23,19 @@ from app.events import (
 
 _ID = re.compile(r"(?P<run_id>[0-9a-f-]{36}):(?P<attempt>\d{1,9})-(?P<seq>\d{1,18})")
 _OPTIONS = orjson.OPT_UTC_Z
+_RETRY = b"retry: 1000\n"
+"""How soon an EventSource comes back, in ms. By itself Firefox takes 5 s, when its run may be cancelled already."""
 
 
 async def frames(run_id: str, events: AsyncIterator[list[Placed]]) -> AsyncIterator[bytes]:
-    """Server-sent events, as many in one piece of bytes as there were at once."""
+    """Server-sent events, as many in one piece of bytes as there were at once.
+
+    The first has `retry` too: alone, it would be an empty event to some clients.
+    """
+    retry = _RETRY
     async for batch in events:
-        yield b"".join([_frame(run_id, place, event) for place, event in batch])
+        yield retry + b"".join([_frame(run_id, place, event) for place, event in batch])
+        retry = b""
 
 
 def response(finished: Run) -> bytes:

@@ -1,11 +1,13 @@
 """Runs in the background, runs that wait their turn, keys against doing it twice, and whoever comes to watch."""
 
+from pathlib import Path
 from typing import Any
 
 import anyio
 import httpx
 import pytest
 
+from tests.process import started
 from tests.servers.openai_wire import OpenAIWire
 from tests.servers.replies import Drip, Hang, Reply, Request, Text
 from tests.service import Event, Service, events_of, serving, tree
@@ -75,6 +77,19 @@ async def test_its_record_is_told_where_its_events_are_gone(with_openai: dict[st
         for seen, status in ((events[1].id, 410), (events[-1].id, 204), (retold[-1].id, 204)):
             answer = await service.client.get(f"/runs/{run_id}/stream", headers={"Last-Event-ID": seen})
             assert answer.status_code == status
+
+
+async def test_no_more_runs_are_claimed_than_there_is_room_for(with_openai: dict[str, Any], openai: OpenAIWire) -> None:
+    """Room for one is taken by one: it was counted before the run that had just been claimed had begun."""
+    openai.replies = lambda _: Hang()
+    async with serving(**with_openai, max_concurrent_runs=1) as service:
+        async with service.streaming("assistant", "hi") as events:
+            first = (await anext(events)).data["run_id"]
+            runs = [(await post(service, "/agents/assistant/runs", task="hi")).json()["run_id"] for _ in range(3)]
+            await service.client.post(f"/runs/{first}/cancel")
+            await openai.until_asked(2)
+        standing = [(await service.get(f"/runs/{run_id}"))["status"] for run_id in runs]
+        assert standing == ["running", "queued", "queued"]
 
 
 async def test_what_was_going_on_when_it_stopped_is_taken_up(with_openai: dict[str, Any], openai: OpenAIWire) -> None:
@@ -186,6 +201,24 @@ async def test_a_queued_run_that_nobody_waits_for_is_not_run(with_openai: dict[s
         assert len(openai.requests) == 1
 
 
+async def test_nor_in_a_process_of_its_own(openai: OpenAIWire, tmp_path: Path) -> None:
+    """Where no test's event loop lends its context: the wish to cancel it could not be carried out."""
+    url = f"{openai.url}/v1"
+    variables = {"MODEL": "openai:m", "MODEL_BASE_URL": url, "OPENAI_API_KEY": "sk-test", "DISCONNECT_GRACE_S": "0.05"}
+    openai.replies = lambda _: Hang()
+    async with started(tmp_path, variables) as process, process.client() as client:
+        await client.post("/agents/assistant/runs", json={"task": "first", "session_id": "s"})
+        await openai.until_asked(1)
+        body = {"task": "second", "session_id": "s", "if_busy": "enqueue"}
+        async with client.stream("POST", "/agents/assistant/stream", json=body) as response:
+            waiting = response.headers["x-run-id"]
+        with anyio.fail_after(10):
+            while (run := (await client.get(f"/runs/{waiting}")).json())["status"] == "queued":
+                await anyio.sleep(0.01)
+        assert (run["status"], run["stop_reason"]) == ("cancelled", "Nobody was watching any more.")
+        assert len(openai.requests) == 1
+
+
 @pytest.mark.parametrize("kind", ["run", "stream", "runs"])
 async def test_the_same_key_is_the_same_run(service: Service, openai: OpenAIWire, kind: str) -> None:
     """However often and however it is sent, while it goes on or afterwards; another body is refused."""
@@ -196,6 +229,7 @@ async def test_the_same_key_is_the_same_run(service: Service, openai: OpenAIWire
 
     first = await send(kind)
     answers = [await send(how) for how in ("run", "stream", "runs", kind)]
+    answers.append(await service.client.get("/agents/assistant/stream?task=hi", headers=headers))
     assert {answer.headers["x-run-id"] for answer in answers} == {first.headers["x-run-id"]}
     assert {answer.headers["x-session-id"] for answer in answers} == {first.headers["x-session-id"]}
     assert answers[0].json()["status"] == "completed"

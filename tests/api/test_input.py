@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from tests.servers.openai_wire import OpenAIWire
-from tests.servers.replies import Reply, Request, Text, ToolCall, ToolCalls
+from tests.servers.replies import Drip, Reply, Request, Text, ToolCall, ToolCalls
 from tests.service import Event, Service, events_of, serving
 
 AGENTS = {
@@ -48,6 +48,20 @@ async def remove(path: str) -> str:
 def build(context):
     """Removes files, if a person lets it."""
     return AssistantAgent("files", context.model(), tools=[remove], reflect_on_tool_use=True)
+''',
+    "patient": '''
+import anyio
+from autogen_agentchat.agents import AssistantAgent
+from app.agents.person import ask
+
+async def wait() -> str:
+    """Asks, and then waits for ever."""
+    await ask("Shall I?")
+    return await anyio.sleep_forever()
+
+def build(context):
+    """Waits."""
+    return AssistantAgent("patient", context.model(), tools=[wait])
 ''',
 }
 
@@ -157,6 +171,46 @@ async def test_a_handoff_to_a_person_is_answered(settings: dict[str, Any], opena
         done = await ended(service, run["run_id"])
     assert (done["status"], done["output"]) == ("completed", "You said blue. BYE")
     assert [message["type"] for message in done["messages"]].count("handoff") == 2
+
+
+async def test_who_answers_need_not_watch(settings: dict[str, Any], openai: OpenAIWire) -> None:
+    """`run` was answered with the question: what follows the answer goes on unwatched, until a viewer leaves."""
+    openai.replies = reply
+    async with serving(**settings) as service:
+        run = await service.run("review", "Write.")
+        openai.replies = lambda _: Drip()
+        assert (await answer(service, run["run_id"], "shorter")).status_code == 202
+        await openai.until_streaming(2)
+        await anyio.sleep(settings["disconnect_grace_s"] * 3)  # it is the absence of a stop that is looked for
+        assert (await service.get(f"/runs/{run['run_id']}"))["status"] == "running"
+        async with service.client.stream("GET", f"/runs/{run['run_id']}/stream") as response:
+            assert (await anext(events_of(response))).type == "run.started"
+        assert (await ended(service, run["run_id"]))["stop_reason"] == "Nobody was watching any more."
+
+
+async def test_a_question_that_was_answered_is_no_outcome(settings: dict[str, Any], openai: OpenAIWire) -> None:
+    """Who joins the run by its key while it goes on after the answer waits for its next question, or its end."""
+    openai.replies = [ToolCalls((ToolCall("wait", {}),))]
+    body, headers = {"task": "Wait."}, {"Idempotency-Key": "k"}
+    joined: list[httpx.Response] = []
+    async with serving(**settings) as service:
+
+        async def join() -> None:
+            joined.append(await service.client.post("/agents/patient/run", json=body, headers=headers))
+
+        await join()
+        run_id = joined[0].json()["run_id"]
+        assert (await answer(service, run_id, "Go.")).status_code == 202
+        with anyio.fail_after(10):
+            while (await service.get(f"/runs/{run_id}"))["status"] != "running":
+                await anyio.sleep(0.01)
+        async with anyio.create_task_group() as group:
+            group.start_soon(join)
+            with anyio.move_on_after(0.3):  # it is the absence of an answer that is looked for
+                while len(joined) == 1:
+                    await anyio.sleep(0.01)
+            await service.client.post(f"/runs/{run_id}/cancel")
+    assert [answer.json()["status"] for answer in joined] == ["input_required", "cancelled"]
 
 
 @pytest.mark.parametrize(

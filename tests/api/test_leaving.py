@@ -1,8 +1,10 @@
 """Who leaves, who cancels, who comes back: what becomes of the run and of its model call."""
 
+import re
 from typing import Any
 
 import anyio
+import httpx
 import pytest
 
 from tests.servers.openai_wire import OpenAIWire
@@ -18,6 +20,10 @@ def build(context):
     members = [AssistantAgent(name, context.model(), model_client_stream=True) for name in ("tick", "tock")]
     return RoundRobinGroupChat(members)
 '''
+
+
+def ids(answer: httpx.Response) -> list[str]:
+    return re.findall(r"^id: (.*)$", answer.text, re.MULTILINE)
 
 
 async def until_ended(service: Service, run_id: str) -> dict[str, Any]:
@@ -108,6 +114,16 @@ async def test_whoever_comes_back_gets_the_rest(openai: OpenAIWire, service: Ser
     for gone, status in ((whole[0].id.replace("1-1", "1-999"), 410), ("0" * 36 + ":1-1", 404), ("rubbish", 410)):
         assert (await service.client.get(url, headers={"Last-Event-ID": gone})).status_code == status
     assert len(openai.requests) == asked
+
+
+async def test_a_browser_is_told_to_come_back_before_its_run_is_given_up(service: Service) -> None:
+    """By itself Firefox waits as long as the grace is. Once a connection, and never as an event of its own."""
+    whole = await service.client.get("/agents/assistant/stream?task=hi")
+    again = await service.client.get("/agents/assistant/stream?task=hi", headers={"Last-Event-ID": ids(whole)[1]})
+    for answer, first in ((whole, 1), (again, 3)):
+        run_id = answer.headers["x-run-id"]
+        assert answer.text.startswith(f"retry: 1000\nid: {run_id}:1-{first}\nevent: ")
+        assert answer.text.count("retry: ") == 1
 
 
 async def test_a_viewer_too_far_behind_is_dropped_and_the_run_is_not(

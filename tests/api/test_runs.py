@@ -135,3 +135,15 @@ async def test_the_get_form_streams_to_curl_and_event_source(service: Service) -
     assert response.headers["x-accel-buffering"] == "no"
     assert "You said: hi there" in "".join(text)
     assert (await service.get("/sessions/by-url", "ann"))["agent"] == "assistant"
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [("post", "/agents/{name}/stream"), ("get", "/agents/{name}/stream"), ("get", "/runs/{run_id}/stream")],
+)
+async def test_openapi_tells_what_a_stream_is(service: Service, method: str, path: str) -> None:
+    """Its media type, how it is gone on with, and how that ends."""
+    route = (await service.get("/openapi.json"))["paths"][path][method]
+    assert list(route["responses"]["200"]["content"]) == ["text/event-stream"]
+    assert {"204", "404", "410"} <= set(route["responses"])
+    assert "Last-Event-ID" in [parameter["name"] for parameter in route["parameters"]]

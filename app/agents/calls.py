@@ -5,7 +5,7 @@ Tools are wrapped on the instance: a span's words are told inside of it. A memor
 
 import functools
 import json
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -14,7 +14,7 @@ from autogen_core import CancellationToken, FunctionCall
 from autogen_core.memory import Memory, MemoryContent, MemoryQueryResult, UpdateContextResult
 from autogen_core.model_context import ChatCompletionContext
 from autogen_core.models import FunctionExecutionResult
-from autogen_core.tools import BaseTool
+from autogen_core.tools import BaseTool, Workbench
 
 from app.agents.approval import ToolDenied
 from app.agents.orchestration import wrap
@@ -45,8 +45,10 @@ def _executed(execute: Callable[..., Any]) -> Callable[..., Any]:
         with calling_tool(tool_call.arguments) as call:
             given = await execute(tool_call=tool_call, **options)
             result: FunctionExecutionResult = given[1]
-            error = _refusal(tool_call.arguments) if result.is_error else None
-            call.ended(tool_call.name, tool_call.id, result.content, error)
+            if not call.has_span:
+                error = _refusal(tool_call.arguments) if result.is_error else None
+                call.unknown = error is not None and not await _is_offered(tool_call.name, **options)
+                call.ended(tool_call.name, tool_call.id, result.content, error)
             return given
 
     return executed
@@ -58,6 +60,12 @@ def _refusal(arguments: str) -> str:
     except json.JSONDecodeError as error:
         return type(error).__name__
     return "tool_error"
+
+
+async def _is_offered(name: str, *, workbench: Sequence[Workbench], handoff_tools: Sequence[Any], **_: Any) -> bool:
+    """A model may ask for any tool; what it made up is its words, not a name."""
+    offered = [tool["name"] for bench in workbench for tool in await bench.list_tools()]
+    return name in (*offered, *(tool.name for tool in handoff_tools))
 
 
 def _called(name: str, run_json: Callable[..., Any]) -> Callable[..., Any]:

@@ -18,6 +18,7 @@ from opentelemetry.trace import Status, StatusCode
 from app.telemetry.content import IDENTITIES, Content
 from app.telemetry.pause import PAUSED, REPLAYED, cut, replayed
 from app.telemetry.prices import price
+from app.telemetry.steps import UNKNOWN_TOOL
 
 _RENAMED = {
     "gen_ai.usage.prompt_tokens": "gen_ai.usage.input_tokens",
@@ -53,6 +54,8 @@ _PROVIDERS = {
 _EVENTS = {"LLM": "model", "TOOL": "tool"}
 """OpenInference's kind of a span and HoneyHive's of an event, which guesses where it is not told; others are chains."""
 
+_TOOL_NAMES = {"gen_ai.tool.name", "tool.name"}
+"""Content where there is no such tool: a model made it up."""
 _ENCODED = {"url.query", "url.full", "http.target", "http.url"}
 """Percent-encoded, so that no pattern would see what is in them."""
 
@@ -64,8 +67,11 @@ def shaped(span: ReadableSpan, content: Content) -> ReadableSpan:
     if replayed():
         attributes[REPLAYED] = True
     _translate(attributes)
+    name = _name(span, attributes)
+    if content.policy == "none" and UNKNOWN_TOOL in attributes:
+        name, attributes = "execute_tool", {key: attributes[key] for key in attributes if key not in _TOOL_NAMES}
     return ReadableSpan(
-        name=_name(span, attributes),
+        name=content.text(name),
         context=span.context,
         parent=span.parent,
         resource=span.resource,
@@ -188,4 +194,4 @@ def _said(name: str, value: Any, content: Content) -> Any:
 
 
 def _event(event: Event, content: Content) -> Event:
-    return Event(event.name, _allowed(event.attributes or {}, content), event.timestamp)
+    return Event(content.text(event.name), _allowed(event.attributes or {}, content), event.timestamp)

@@ -11,6 +11,7 @@ from typing import Any
 
 from autogen_agentchat.agents import AssistantAgent
 from autogen_core import CancellationToken, FunctionCall
+from autogen_core.code_executor import CodeBlock, CodeExecutor, CodeResult
 from autogen_core.memory import Memory, MemoryContent, MemoryQueryResult, UpdateContextResult
 from autogen_core.model_context import ChatCompletionContext
 from autogen_core.models import FunctionExecutionResult
@@ -20,7 +21,7 @@ from app.agents.approval import ToolDenied
 from app.agents.orchestration import wrap
 from app.agents.recording import recorded_execution
 from app.telemetry.llm import as_json, fail
-from app.telemetry.steps import calling_tool, current_span, step, tool_call_of, tool_result
+from app.telemetry.steps import calling_tool, code_result, code_step, current_span, step, tool_call_of, tool_result
 
 
 def observe_calls() -> None:
@@ -108,6 +109,23 @@ def _streamed(tool: Any) -> Callable[..., Any]:
         tool_result(span, tool.return_value_as_string(value))
 
     return streamed
+
+
+def observe_code(executor: CodeExecutor) -> None:
+    """What a CodeExecutorAgent runs has a span, for which AutoGen has none; to be called before it is recorded."""
+    if "execute_code_blocks" in vars(executor):
+        return
+    instance: Any = executor
+    name, execute = type(executor).__name__, executor.execute_code_blocks
+
+    @functools.wraps(execute)
+    async def executed(code_blocks: list[CodeBlock], *others: Any, **options: Any) -> CodeResult:
+        with code_step(name, as_json([vars(block) for block in code_blocks])) as span:
+            result = await execute(code_blocks, *others, **options)
+            code_result(span, result.output, result.exit_code)
+            return result
+
+    instance.execute_code_blocks = executed
 
 
 def observe_mcp(workbench: Any) -> None:

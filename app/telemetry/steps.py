@@ -210,3 +210,16 @@ def tool_result(span: Span, result: str, error: str | None = None) -> None:
     if error is not None:
         span.set_attribute("error.type", error)
         span.set_status(Status(StatusCode.ERROR, error))
+
+
+def code_step(executor: str, blocks: str) -> AbstractContextManager[Span]:
+    """A span around code that an agent runs; `blocks` are JSON."""
+    kinds = {"openinference.span.kind": "TOOL", "honeyhive_event_type": "tool"}
+    told = {"gen_ai.operation.name": "execute_code", "waggle.code.executor": executor}
+    return step(f"execute_code {executor}", {**kinds, **told, **tool_attributes(blocks)})
+
+
+def code_result(span: Span, output: str, exit_code: int) -> None:
+    """Tell the code's span what came of it."""
+    span.set_attribute("waggle.code.exit_code", exit_code)
+    tool_result(span, output, "exit_code" if exit_code else None)

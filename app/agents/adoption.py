@@ -21,7 +21,7 @@ from autogen_core.models import ChatCompletionClient
 from autogen_core.tools import BaseTool, Workbench
 
 from app.agents.approval import guard_functions
-from app.agents.calls import ObservedMemory, observe_calls, observe_mcp, observe_tool
+from app.agents.calls import ObservedMemory, observe_calls, observe_code, observe_mcp, observe_tool
 from app.agents.exits import contain
 from app.agents.observed import ObservedClient
 from app.agents.orchestration import observe_team
@@ -98,6 +98,7 @@ def _adopt_values(part: Any, *, spans: bool) -> list[Any]:
             sdk = getattr(value, "_client", None)
             own.append(sdk if hasattr(sdk, "close") else value)
         elif isinstance(value, CodeExecutor):
+            observe_code(value)
             record_code(value)
     return own
 

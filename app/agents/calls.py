@@ -5,22 +5,23 @@ Tools are wrapped on the instance: a span's words are told inside of it. A memor
 
 import functools
 import json
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
 from autogen_agentchat.agents import AssistantAgent
 from autogen_core import CancellationToken, FunctionCall
+from autogen_core.code_executor import CodeBlock, CodeExecutor, CodeResult
 from autogen_core.memory import Memory, MemoryContent, MemoryQueryResult, UpdateContextResult
 from autogen_core.model_context import ChatCompletionContext
 from autogen_core.models import FunctionExecutionResult
-from autogen_core.tools import BaseTool
+from autogen_core.tools import BaseTool, Workbench
 
 from app.agents.approval import ToolDenied
 from app.agents.orchestration import wrap
 from app.agents.recording import recorded_execution
 from app.telemetry.llm import as_json, fail
-from app.telemetry.steps import calling_tool, current_span, step, tool_call_of, tool_result
+from app.telemetry.steps import calling_tool, code_result, code_step, current_span, step, tool_call_of, tool_result
 
 
 def observe_calls() -> None:
@@ -45,8 +46,10 @@ def _executed(execute: Callable[..., Any]) -> Callable[..., Any]:
         with calling_tool(tool_call.arguments) as call:
             given = await execute(tool_call=tool_call, **options)
             result: FunctionExecutionResult = given[1]
-            error = _refusal(tool_call.arguments) if result.is_error else None
-            call.ended(tool_call.name, tool_call.id, result.content, error)
+            if not call.has_span:
+                error = _refusal(tool_call.arguments) if result.is_error else None
+                call.unknown = error is not None and not await _is_offered(tool_call.name, **options)
+                call.ended(tool_call.name, tool_call.id, result.content, error)
             return given
 
     return executed
@@ -58,6 +61,12 @@ def _refusal(arguments: str) -> str:
     except json.JSONDecodeError as error:
         return type(error).__name__
     return "tool_error"
+
+
+async def _is_offered(name: str, *, workbench: Sequence[Workbench], handoff_tools: Sequence[Any], **_: Any) -> bool:
+    """A model may ask for any tool; what it made up is its words, not a name."""
+    offered = [tool["name"] for bench in workbench for tool in await bench.list_tools()]
+    return name in (*offered, *(tool.name for tool in handoff_tools))
 
 
 def _called(name: str, run_json: Callable[..., Any]) -> Callable[..., Any]:
@@ -100,6 +109,23 @@ def _streamed(tool: Any) -> Callable[..., Any]:
         tool_result(span, tool.return_value_as_string(value))
 
     return streamed
+
+
+def observe_code(executor: CodeExecutor) -> None:
+    """What a CodeExecutorAgent runs has a span, for which AutoGen has none; to be called before it is recorded."""
+    if "execute_code_blocks" in vars(executor):
+        return
+    instance: Any = executor
+    name, execute = type(executor).__name__, executor.execute_code_blocks
+
+    @functools.wraps(execute)
+    async def executed(code_blocks: list[CodeBlock], *others: Any, **options: Any) -> CodeResult:
+        with code_step(name, as_json([vars(block) for block in code_blocks])) as span:
+            result = await execute(code_blocks, *others, **options)
+            code_result(span, result.output, result.exit_code)
+            return result
+
+    instance.execute_code_blocks = executed
 
 
 def observe_mcp(workbench: Any) -> None:

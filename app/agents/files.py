@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
 from hashlib import sha1
+from importlib import import_module
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from threading import Thread
@@ -34,7 +35,12 @@ class FileInvalid(ValueError):
 
 
 def agent_files(folder: Path) -> dict[str, list[Path]]:
-    """The files to serve, by the agents' names; hidden ones and those that begin with `_` are left out."""
+    """The files to serve, by the agents' names; hidden ones and those that begin with `_` are left out.
+
+    They are run in threads of their own, while others' clients are made. OpenAI's SDK looks at `httpx` whenever it is
+    among the modules, which it is from the moment some file begins to import it: hence it is whole before any does.
+    """
+    import_module("httpx")
     found: dict[str, list[Path]] = {}
     if folder.is_dir():
         for path in sorted(folder.absolute().iterdir()):

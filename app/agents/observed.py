@@ -21,6 +21,7 @@ from pydantic import BaseModel
 
 from app.agents.ledger import LEDGER, price
 from app.agents.provider_errors import classify
+from app.agents.providers.shared import Overheard, SharedClient
 from app.agents.recorded_calls import RecordedCall
 from app.agents.shown import answered, shown
 from app.agents.thinking import Tags, mark_thoughts
@@ -65,6 +66,7 @@ class ObservedClient(ChatCompletionClient):
         record = RecordedCall(self.owner, self.ref, messages, tools, (tool_choice, json_output))
         if record.is_replay and (told := await record.recall()) is not None:
             return told[1]
+        token = self._heard(cancellation_token)
         call = self._call(messages, tools, tool_choice, json_output, extra_create_args, stream=False)
         try:
             with record, call.current():
@@ -74,13 +76,13 @@ class ObservedClient(ChatCompletionClient):
                     tool_choice=tool_choice,
                     json_output=json_output,
                     extra_create_args=extra_create_args,
-                    cancellation_token=cancellation_token,
+                    cancellation_token=token,
                 )
         except BaseException as error:
             self._failed(call, error)
             raise
         record.answered(result, [])
-        self._ended(call, result)
+        self._ended(call, _told(result, token))
         return result
 
     async def create_stream(
@@ -99,6 +101,7 @@ class ObservedClient(ChatCompletionClient):
                 yield recalled[0]
             yield recalled[1]
             return
+        token = self._heard(cancellation_token)
         call = self._call(messages, tools, tool_choice, json_output, extra_create_args, stream=True)
         stream = self.inner.create_stream(
             messages,
@@ -106,7 +109,7 @@ class ObservedClient(ChatCompletionClient):
             tool_choice=tool_choice,
             json_output=json_output,
             extra_create_args=_counted(self.inner, extra_create_args),
-            cancellation_token=cancellation_token,
+            cancellation_token=token,
         )
         result: CreateResult | None = None
         tags = Tags()
@@ -133,7 +136,7 @@ class ObservedClient(ChatCompletionClient):
         if result is None:
             self._failed(call, RuntimeError("the stream ended without a result"))
         else:
-            self._ended(call, result)
+            self._ended(call, _told(result, token))
 
     def _call(
         self,
@@ -162,6 +165,10 @@ class ObservedClient(ChatCompletionClient):
                 stream=stream,
             )
         )
+
+    def _heard(self, token: CancellationToken | None) -> CancellationToken | None:
+        """A client of ours tells all that its provider does; what others leave out goes by their token."""
+        return token if isinstance(self.inner, SharedClient) else Overheard(token)
 
     def _ended(self, call: "LlmSpan | _NoSpan", result: CreateResult) -> None:
         cost = price(self.provider, self.model, result.usage, getattr(result, "cached_tokens", None))
@@ -217,6 +224,10 @@ class _NoSpan:
     def end(self, result: ChatResult) -> None: ...
 
     def fail(self, error: BaseException) -> None: ...
+
+
+def _told(result: CreateResult, token: CancellationToken | None) -> CreateResult:
+    return token.told(result) if isinstance(token, Overheard) else result
 
 
 def _counted(client: ChatCompletionClient, extra: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -13,6 +13,7 @@ from app.doctor.probe import FLUSH_S, RUN_S, Probe, probe
 from app.doctor.redaction import Redaction
 from app.doctor.result import Result, skipped
 from app.settings import Settings
+from app.telemetry.provider import set_up
 from app.telemetry.reach import TIMEOUT_S, Backend
 from app.telemetry.reach import backends as configured
 
@@ -70,6 +71,7 @@ class Examination:
         self._tell(self._sync("tracer-provider", wiring.tracer_provider))
         self._tell(self._sync("data-dir", lambda: parts.data_dir(settings)))
         self._tell(await self._within("database", DATABASE_S, parts.database(settings)))
+        set_up(settings)  # an agent's file that sets a provider of its own comes too late in a service
         self._tell(await self._within("agents", AGENTS_S, parts.agents(settings)))
         self._tell(self._sync("instrumentors", wiring.instrumented))
         unasked = skipped("embedded-model", "--offline: not asked")

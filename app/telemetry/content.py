@@ -17,6 +17,7 @@ CONTENT = re.compile(
     | gen_ai\.(prompt|completion|event\.content)(\..*)? | gen_ai\.memory\.(query\.text|records)
     | gen_ai\.retrieval\.(query\.text|documents)
     | llm\.(input|output)_messages\..*\.(content|contents|function_call_arguments_json|arguments|text|url)(\..*)?
+    | llm\.(input|output)_messages\..*\.name
     | llm\.(prompts|completions|choices|function_call)(\..*)? | llm\.prompt_template\..*
     | traceloop\.entity\.(input|output) | honeyhive_(inputs|outputs)\..*
     | tool\.parameters | input\.audio\..* | output\.audio\..*

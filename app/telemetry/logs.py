@@ -24,6 +24,7 @@ from opentelemetry import trace
 from pydantic import SecretStr
 
 from app.settings import Settings
+from app.telemetry.content import Content
 from app.telemetry.identity import identity_of
 
 OWN = ("app", "agents", "uvicorn")
@@ -33,6 +34,8 @@ QUOTED = ("app", "agents")
 TRUSTED = ("app", "agents", "uvicorn", "opentelemetry", "honeyhive")
 """Those whose words are known to hold no content."""
 MASK = "***"
+_KEYS = Content.of("masked", (), 65_536)
+"""For an exception that is quoted: its places quote lines of agents' files, which may hold a key."""
 SECRET_LENGTH = 6
 """Shorter ones are no secrets, and words of any line."""
 
@@ -120,7 +123,7 @@ def _merged(record: logging.LogRecord) -> str:
 
 def _exception(error: BaseException, *, quoting: bool) -> str:
     if quoting:
-        return "".join(traceback.format_exception(error)).rstrip()
+        return _KEYS.text("".join(traceback.format_exception(error)).rstrip())
     return "\n".join(_places(error, set()))
 
 

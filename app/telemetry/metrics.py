@@ -33,6 +33,7 @@ from app.events import Run
 from app.settings import Settings
 from app.telemetry import otlp
 from app.telemetry.pause import REPLAYED
+from app.telemetry.steps import UNKNOWN_TOOL
 
 METER = "waggle"
 CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
@@ -242,7 +243,8 @@ class SpanMetrics(SpanProcessor):
                 agent = self._agents(found.get("gen_ai.agent.name", ""))
                 self._agent.record(duration, {**self._error(span, found), "gen_ai.agent.name": agent})
             case "execute_tool":
-                tool = self._tools(found.get("gen_ai.tool.name", ""))
+                made_up = found.get(UNKNOWN_TOOL, False)  # else a model's words would use up the names
+                tool = "other" if made_up else self._tools(found.get("gen_ai.tool.name", ""))
                 self._tool.record(duration, {**self._error(span, found), "gen_ai.tool.name": tool})
             case "invoke_workflow":
                 team = self._teams(found.get("gen_ai.workflow.name", ""))

@@ -83,6 +83,11 @@ class Telemetry:
             logger.warning("%d backend(s) did not take the last spans or metrics in time", len(late))
 
 
+def set_up(settings: Settings) -> None:
+    """Have the process's provider be there, as it is before a service reads its agents' files."""
+    _provider(settings.otel_service_name)
+
+
 def adopt_current_span(identity: Identity) -> None:
     """The current span, a request's, turns out to be that run's."""
     span = trace.get_current_span()

@@ -17,6 +17,8 @@ from opentelemetry.trace import Status, StatusCode
 
 from app.telemetry.content import IDENTITIES, Content
 from app.telemetry.pause import PAUSED, REPLAYED, cut, replayed
+from app.telemetry.prices import price
+from app.telemetry.steps import UNKNOWN_TOOL
 
 _RENAMED = {
     "gen_ai.usage.prompt_tokens": "gen_ai.usage.input_tokens",
@@ -40,7 +42,20 @@ _BESIDE = {
 }
 """OpenInference's name and GenAI's for the same thing: whichever is there is told under both names."""
 
+_PROVIDERS = {
+    "azure": "azure.ai.openai",
+    "google": "gcp.gemini",
+    "aws": "aws.bedrock",
+    "mistralai": "mistral_ai",
+    "xai": "x_ai",
+}
+"""OpenInference's name of a provider, where `gen_ai.provider.name` has another."""
 
+_EVENTS = {"LLM": "model", "TOOL": "tool"}
+"""OpenInference's kind of a span and HoneyHive's of an event, which guesses where it is not told; others are chains."""
+
+_TOOL_NAMES = {"gen_ai.tool.name", "tool.name"}
+"""Content where there is no such tool: a model made it up."""
 _ENCODED = {"url.query", "url.full", "http.target", "http.url"}
 """Percent-encoded, so that no pattern would see what is in them."""
 
@@ -52,8 +67,11 @@ def shaped(span: ReadableSpan, content: Content) -> ReadableSpan:
     if replayed():
         attributes[REPLAYED] = True
     _translate(attributes)
+    name = _name(span, attributes)
+    if content.policy == "none" and UNKNOWN_TOOL in attributes:
+        name, attributes = "execute_tool", {key: attributes[key] for key in attributes if key not in _TOOL_NAMES}
     return ReadableSpan(
-        name=_name(span, attributes),
+        name=content.text(name),
         context=span.context,
         parent=span.parent,
         resource=span.resource,
@@ -73,14 +91,12 @@ def _translate(attributes: dict[str, Any]) -> None:
         if old in attributes:
             attributes.setdefault(new, attributes[old])
             del attributes[old]
-    if "openinference.span.kind" not in attributes and attributes.get("gen_ai.operation.name") == "chat":
-        attributes["openinference.span.kind"] = "LLM"
+    _tell_kind(attributes)
     if attributes.get("openinference.span.kind") == "LLM":
         attributes.setdefault("gen_ai.operation.name", "chat")
         if "gen_ai.request.model" not in attributes and (asked := _asked_model(attributes)) is not None:
             attributes["gen_ai.response.model"] = attributes.get("llm.model_name", asked)
             attributes["llm.model_name"] = asked
-        attributes.setdefault("honeyhive_event_type", "model")
         if "llm.finish_reason" in attributes:
             attributes.setdefault("gen_ai.response.finish_reasons", (attributes["llm.finish_reason"],))
     for openinference, genai in _BESIDE.items():
@@ -90,8 +106,32 @@ def _translate(attributes: dict[str, Any]) -> None:
             attributes[genai] = attributes[openinference]
     for name in _DROPPED:
         attributes.pop(name, None)
+    if attributes.get("openinference.span.kind") == "LLM":
+        _tell_provider_and_cost(attributes)
     if "waggle.run.error" in attributes:  # why the run failed; HTTP's instrumentation has only the status by then
         attributes["error.type"] = attributes["waggle.run.error"]
+
+
+def _tell_kind(attributes: dict[str, Any]) -> None:
+    if "openinference.span.kind" not in attributes and attributes.get("gen_ai.operation.name") == "chat":
+        attributes["openinference.span.kind"] = "LLM"
+    if "waggle.run.id" in attributes:
+        kind = attributes.setdefault("openinference.span.kind", "CHAIN")
+        attributes.setdefault("honeyhive_event_type", _EVENTS.get(str(kind), "chain"))
+
+
+def _tell_provider_and_cost(attributes: dict[str, Any]) -> None:
+    """Gemini through OpenAI's SDK is Google's, whatever its instrumentor says; and no instrumentor tells a cost."""
+    told, model = (str(attributes.get(f"gen_ai.{name}", "")) for name in ("provider.name", "request.model"))
+    of_google = told == "openai" and model.startswith("gemini-")
+    provider = "gcp.gemini" if of_google else _PROVIDERS.get(told, told)
+    if provider:
+        attributes |= dict.fromkeys(("gen_ai.provider.name", "llm.provider", "llm.system"), provider)
+    tokens = [attributes.get(f"gen_ai.usage.{kind}_tokens", 0) for kind in ("input", "output", "cache_read.input")]
+    if "llm.cost.total" in attributes or not all(isinstance(count, int) for count in tokens):
+        return
+    if (cost := price(provider, model, *tokens)) is not None:
+        attributes["llm.cost.total"] = cost
 
 
 def _asked_model(attributes: Mapping[str, Any]) -> str | None:
@@ -113,6 +153,8 @@ def _name(span: ReadableSpan, attributes: Mapping[str, Any]) -> str:
 def _status(span: ReadableSpan, attributes: dict[str, Any]) -> Status:
     """A span that a cancellation or a pause ended says so: neither AutoGen nor the SDK marks it."""
     error = sys.exc_info()[1]
+    if span.status.status_code is StatusCode.ERROR:
+        attributes.setdefault("error.type", _failure(span))
     if span.status.status_code is not StatusCode.UNSET:
         return span.status
     if cut(error):
@@ -121,6 +163,14 @@ def _status(span: ReadableSpan, attributes: dict[str, Any]) -> Status:
         attributes.setdefault("error.type", "CancelledError")
         return Status(StatusCode.ERROR, "CancelledError")
     return span.status
+
+
+def _failure(span: ReadableSpan) -> str:
+    """What a span failed with whose maker tells it by an exception's event alone, or by none."""
+    for event in reversed(span.events):
+        if (kind := (event.attributes or {}).get("exception.type")) is not None:
+            return str(kind).rpartition(".")[2]
+    return "_OTHER"
 
 
 def _description(status: Status, attributes: Mapping[str, Any], content: Content) -> str | None:
@@ -144,4 +194,4 @@ def _said(name: str, value: Any, content: Content) -> Any:
 
 
 def _event(event: Event, content: Content) -> Event:
-    return Event(event.name, _allowed(event.attributes or {}, content), event.timestamp)
+    return Event(content.text(event.name), _allowed(event.attributes or {}, content), event.timestamp)

@@ -15,6 +15,7 @@ from app.telemetry.llm import TRACER, fail
 _CALL = otel_context.create_key("waggle.tool_call")
 _CHOICE = otel_context.create_key("waggle.choice")
 _TEAM = otel_context.create_key("waggle.team")
+UNKNOWN_TOOL = "waggle.tool.unknown"
 _CHAIN = {"openinference.span.kind": "CHAIN", "honeyhive_event_type": "chain"}
 
 
@@ -133,6 +134,8 @@ class ToolCall:
         self.arguments = arguments
         self.refusal: str | None = None
         """Why it was not made, as an error's type."""
+        self.unknown = False
+        """There is no such tool: its name is the model's own words."""
         self._began = time.time_ns()
         self.has_span = False
 
@@ -146,6 +149,8 @@ class ToolCall:
             return
         called = {"gen_ai.operation.name": "execute_tool", "gen_ai.tool.name": name, "gen_ai.tool.call.id": call_id}
         span = trace.get_tracer(TRACER).start_span(f"execute_tool {name}", attributes=called, start_time=self._began)
+        if self.unknown:
+            span.set_attribute(UNKNOWN_TOOL, value=True)
         tool_result(span, result, self.refusal or error)
         span.end()
 
@@ -205,3 +210,16 @@ def tool_result(span: Span, result: str, error: str | None = None) -> None:
     if error is not None:
         span.set_attribute("error.type", error)
         span.set_status(Status(StatusCode.ERROR, error))
+
+
+def code_step(executor: str, blocks: str) -> AbstractContextManager[Span]:
+    """A span around code that an agent runs; `blocks` are JSON."""
+    kinds = {"openinference.span.kind": "TOOL", "honeyhive_event_type": "tool"}
+    told = {"gen_ai.operation.name": "execute_code", "waggle.code.executor": executor}
+    return step(f"execute_code {executor}", {**kinds, **told, **tool_attributes(blocks)})
+
+
+def code_result(span: Span, output: str, exit_code: int) -> None:
+    """Tell the code's span what came of it."""
+    span.set_attribute("waggle.code.exit_code", exit_code)
+    tool_result(span, output, "exit_code" if exit_code else None)

@@ -2,11 +2,13 @@
 
 import logging
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.agents.folder import Folder, folder, reasons
+from tests.process import started
 from tests.service import Service, serving
 
 __all__ = ["folder"]
@@ -244,3 +246,25 @@ async def test_files_may_share_code(folder: Folder, with_openai: dict[str, Any])
     async with serving(**with_openai) as service:
         assert (await service.get("/agents/one-agent"))["status"] == "ready"
         assert (await service.client.get("/agents/_shared")).status_code == 404
+
+
+IMPORTS = """
+    import sys
+
+    assert hasattr(sys.modules.get("httpx"), "URL"), "half of it"
+
+    def build(context):
+        return None
+"""
+
+
+async def test_no_file_meets_half_a_module(tmp_path: Path) -> None:
+    """OpenAI's SDK uses `httpx` from the moment it is among the modules: another file might have begun to import it.
+
+    That was an agent now and then that was not served until the next start: module 'httpx' has no attribute 'URL'.
+    """
+    Folder(tmp_path / "agents").add("looks.py", IMPORTS)
+    async with started(tmp_path, {"MODEL": "replay:none.json"}) as service, service.client() as client:
+        (looks,) = [card for card in (await client.get("/agents")).json()["items"] if card["name"] == "looks"]
+    assert "AssertionError" not in looks["reason"]
+    assert "neither an AutoGen agent nor a team" in looks["reason"]

@@ -329,6 +329,12 @@ async def test_a_web_page_is_no_collector(world: World) -> None:
     assert "web page" in said.check("otlp")["found"]
 
 
+LATE = """
+from autogen_agentchat.agents import AssistantAgent
+
+def build(context):
+    return AssistantAgent("late", context.model())
+"""
 FOREIGN = """\
     from opentelemetry import trace
     from opentelemetry.sdk.trace import TracerProvider
@@ -362,6 +368,16 @@ async def test_a_provider_that_was_there_first_is_told(
     assert found in said.check("tracer-provider")["found"]
     assert "sitecustomize" in said.check("tracer-provider")["advice"]
     assert bool(world.collector.spans()) is not bool(failed)
+
+
+async def test_a_provider_that_an_agents_file_sets_changes_nothing(world: World) -> None:
+    """Waggle's is there before the files are read: what the doctor finds must be what the service does."""
+    file = textwrap.dedent(FOREIGN).replace("{provider}", "TracerProvider(sampler=ALWAYS_OFF)")
+    world.plant("agents/late.py", file + LATE)
+    said = await doctor(world.folder, world.to_collector() | {"AGENTS_DIR": "agents"}, "--offline", "--json")
+    assert not said.failed
+    assert "late" in said.check("agents")["found"]
+    assert world.collector.spans()
 
 
 DOUBLING = """\

@@ -61,6 +61,8 @@ class Case:
     """By the team: `source>target`."""
     memory: Mapping[str, Sequence[str]] = field(default_factory=dict)
     """What was found or added, by the name of the span."""
+    code: Mapping[str, Any] = field(default_factory=dict)
+    """What was run, what it printed, its exit code."""
     within: int | None = None
     """A model call in the middle, counted from 0."""
     endless: Reply = field(default_factory=Drip)
@@ -354,6 +356,27 @@ CASES = {
         """,
         tools=[Tool({"fact": "Bob likes coffee."}, "remembered")],
         memory={"search_memory notes": ["Ann likes tea."], "create_memory notes": ["Bob likes coffee."]},
+    ),
+    "code": Case(
+        "code",
+        [Text("```python\nfail()\n```"), SAID],
+        f"""
+        invoke_workflow code
+          select_speaker
+          invoke_agent writer
+            {CHAT}
+          select_speaker
+          invoke_agent runner
+            execute_code Executor
+          select_speaker
+          invoke_agent writer
+            {CHAT}
+        save_state code
+        """,
+        speakers=[["writer"], ["runner"], ["writer"]],
+        candidates=["writer", "runner"],
+        termination="RoundRobinGroupChatManager",
+        code={"input": [{"code": "fail()\n", "language": "python"}], "output": "ran fail()", "exit": 1},
     ),
     "mcp": Case(
         "mcp",

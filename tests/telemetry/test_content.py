@@ -101,6 +101,27 @@ async def test_nothing_that_may_not_leave_leaves(
         assert there == {"all": set(PLANTED), "masked": {"words"}, "none": set()}[policy]
 
 
+MADE_UP = "sk-live-made-up-0123456789"
+
+
+@pytest.mark.parametrize("policy", ["all", "masked", "none"])
+async def test_a_tools_name_that_a_model_made_up_is_content(
+    policy: str, openai: OpenAIWire, collector: Collector, with_openai: dict[str, Any]
+) -> None:
+    """It is in a span's name too, which no attribute's policy reached."""
+    openai.replies = [ToolCalls((ToolCall(MADE_UP, {}),)), Text("No such tool.")]
+    settings = with_openai | {"otel_exporter_otlp_endpoint": collector.url, "trace_content": policy}
+    async with serving(**settings) as service:
+        run = await service.run("weather", "hi")
+        assert run["status"] == "completed"
+        metrics = (await service.client.get("/metrics")).text
+    sent = b"".join(request.content for request in collector.requests).decode(errors="replace")
+    assert (MADE_UP in sent) is (policy == "all")
+    assert MADE_UP not in metrics
+    (tool,) = [span.name for span in collector.spans() if span.name.startswith("execute_tool")]
+    assert tool == {"all": f"execute_tool {MADE_UP}", "masked": f"execute_tool {MASK}", "none": "execute_tool"}[policy]
+
+
 @pytest.mark.parametrize(
     ("text", "masked"),
     [

@@ -264,6 +264,20 @@ def test_an_exception_follows_its_line_and_cannot_forge_one(logged: io.StringIO)
     assert any(line.startswith(" | FileNotFoundError: ") for line in rest)
 
 
+def test_a_line_of_an_agents_file_is_quoted_without_its_key(logged: io.StringIO, tmp_path: Path) -> None:
+    """A recipe may have one in the call that fails, and a traceback quotes that."""
+    file = tmp_path / "agent.py"
+    file.write_text('int("x", api_key="sk-proj-in-the-file-0123456789")\n')
+    configured(logged)
+    try:
+        exec(compile(file.read_text(), file, "exec"))  # noqa: S102 as a recipe's file is run
+    except TypeError:
+        logging.getLogger("app.agents.registry").exception("It could not be built")
+    told = logged.getvalue()
+    assert 'int("x", api_key="[redacted]")' in told
+    assert "in-the-file" not in told
+
+
 def _fail() -> None:
     try:
         raise KeyError("secret")  # noqa: TRY301 what it is about

@@ -27,7 +27,7 @@ from tests.api.test_runs import scripted
 from tests.servers.honeyhive import HoneyHive
 from tests.servers.openai_wire import OpenAIWire
 from tests.servers.otlp import PROTOBUF, Answer, Collector, Request, dead_url
-from tests.servers.replies import Drip, HttpError, Text, Usage
+from tests.servers.replies import Drip, HttpError, Text, ToolCall, ToolCalls, Usage
 from tests.service import Service, events_of, flat, serving
 
 CHAT = {"gen_ai_operation_name": "chat", "gen_ai_provider_name": "openai", "gen_ai_request_model": "gpt-4o-mini"}
@@ -222,6 +222,18 @@ async def test_names_from_outside_cannot_grow_it(service: Service) -> None:
     assert found.sum("gen_ai_execute_tool_duration_seconds_count", gen_ai_tool_name="other") > MAX_VALUES
     assert not found.of("waggle_runs_total", agent="forged")
     assert found.sum("gen_ai_execute_tool_duration_seconds_count", gen_ai_tool_name=hostile[0]) == 1
+
+
+async def test_tools_that_a_model_makes_up_use_up_no_names(openai: OpenAIWire, service: Service) -> None:
+    """Else one caller could make every tool of the service `other`, for all."""
+    invented = ToolCalls(tuple(ToolCall(f"invented_{n}", {}) for n in range(MAX_VALUES + 10)))
+    there = ToolCalls((ToolCall("weather", {"city": "Paris", "day": "tomorrow"}),))
+    openai.replies = [invented, Text("None of them."), there, Text("Rain.")]
+    await service.run("weather", "hi")
+    await service.run("weather", "hi")
+    found = await scrape(service)
+    assert found.values("gen_ai_tool_name") == {"other", "weather"}
+    assert found.sum("gen_ai_execute_tool_duration_seconds_count", gen_ai_tool_name="other") == MAX_VALUES + 10
 
 
 class Rendezvous:

@@ -12,7 +12,7 @@ from tests.servers.trees import Span
 from tests.telemetry.bench import AGENTS, CASES, Bench, bench
 
 PAGE = (Path(__file__).parents[2] / "docs" / "tracing.md").read_text(encoding="utf-8")
-RUNS = ("structured", "parallel-tools", "failing-tool", "no-such-tool", "swarm", "selector", "memory")
+RUNS = ("structured", "parallel-tools", "failing-tool", "no-such-tool", "swarm", "selector", "memory", "code")
 USAGE = {
     "prompt_tokens": 11,
     "completion_tokens": 7,

@@ -53,7 +53,7 @@ async def test_a_run_that_completes(name: str, way: Way, openai_bench: Bench) ->
         answered(span, OPENAI)
     for span in spans:
         assert ("error.type" in span.attributes) == (span.status == "error")
-        assert span.status != "error" or span.name.startswith("execute_tool")
+        assert span.status != "error" or span.name.startswith("execute_")
     assert_tools(spans, case)
     assert_speakers(spans, case)
     handoffs = {
@@ -68,6 +68,15 @@ async def test_a_run_that_completes(name: str, way: Way, openai_bench: Bench) ->
     for span_name, records in case.memory.items():
         (span,) = [span for span in spans if span.name == span_name]
         assert json.loads(span.attributes["gen_ai.memory.records"]) == records
+    assert len(of(spans, "execute_code")) == bool(case.code)
+    for span in of(spans, "execute_code"):
+        found = span.attributes
+        assert json.loads(found["gen_ai.tool.call.arguments"]) == case.code["input"]
+        assert (found["gen_ai.tool.call.result"], found["waggle.code.exit_code"]) == (
+            case.code["output"],
+            case.code["exit"],
+        )
+        assert (found["openinference.span.kind"], found["error.type"]) == ("TOOL", "exit_code")
 
 
 def ends() -> Iterator[Any]:

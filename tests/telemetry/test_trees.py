@@ -259,6 +259,22 @@ async def test_the_instrumentors_tree_can_be_had(
     assert {span.scope for span in llm} == {"openinference.instrumentation.openai"}
     assert {span.attributes["user.id"] for span in llm} == {"ann"}
     assert {span.attributes["openinference.span.kind"] for span in llm} == {"LLM"}
+    costs = [span.attributes["llm.cost.total"] for span in llm]
+    assert sum(costs) == pytest.approx(run["usage"]["cost_usd"])
+
+
+@pytest.mark.parametrize("llm_spans", ["waggle", "openinference"])
+async def test_a_failed_call_has_its_type_whoever_made_the_span(
+    llm_spans: str, openai: OpenAIWire, collector: Collector, with_openai: dict[str, Any]
+) -> None:
+    """OpenInference's instrumentor tells an exception's event and no `error.type`."""
+    openai.replies = [HttpError(400)]
+    async with serving(**with_openai, otel_exporter_otlp_endpoint=collector.url, llm_spans=llm_spans) as service:
+        await service.run("assistant", "hi", status=502)
+        metrics = (await service.client.get("/metrics")).text
+    call = named(collector.spans(), CHAT)
+    assert (call.status, call.attributes["error.type"]) == ("error", "BadRequestError")
+    assert 'gen_ai_client_operation_duration_seconds_count{error_type="BadRequestError"' in metrics
 
 
 OWN_CALL = '''
@@ -297,7 +313,7 @@ async def test_a_users_own_call_is_in_the_tree(
 async def test_autogens_runtime_spans_join_the_same_tree(
     openai: OpenAIWire, collector: Collector, with_openai: dict[str, Any]
 ) -> None:
-    """Asked for, they are many more, and still one tree."""
+    """Asked for, they are many more, and still one tree; each has a kind, where HoneyHive would guess one."""
     openai.replies = scripted
     settings = with_openai | {"otel_exporter_otlp_endpoint": collector.url, "autogen_runtime_spans": True}
     async with serving(**settings) as service:
@@ -305,6 +321,8 @@ async def test_autogens_runtime_spans_join_the_same_tree(
     spans = collector.spans()
     whole(spans)
     assert len(spans) > 10
+    kinds = {(span.attributes["openinference.span.kind"], span.attributes["honeyhive_event_type"]) for span in spans}
+    assert kinds == {("CHAIN", "chain"), ("AGENT", "chain"), ("LLM", "model")}
 
 
 HANGING = ["dead", "hanging", "refusing"]

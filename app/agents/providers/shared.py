@@ -159,7 +159,8 @@ class _Call(CancellationToken):
     def answer(self) -> Any:
         """The provider's own: whole, or a stream's last chunk, which tells what was used."""
         told = self._chunk or self._request
-        return told.result() if told is not None and told.done() and not told.exception() else None
+        done = told is not None and told.done() and not told.cancelled() and not told.exception()
+        return told.result() if told is not None and done else None
 
     async def make(self, begin: Callable[[], Awaitable[T]]) -> T:
         """Let AutoGen make it; raises UnreadableAnswerError where that makes no sense of the answer."""
@@ -185,6 +186,32 @@ class _Call(CancellationToken):
             await close()
 
 
+class Overheard(_Call):
+    """The token of a call through a client that is none of ours: the run's, and what is linked to it is heard."""
+
+    def __init__(self, token: CancellationToken | None) -> None:
+        super().__init__()
+        self._token = CancellationToken() if token is None else token
+
+    def cancel(self) -> None:
+        self._token.cancel()
+
+    def is_cancelled(self) -> bool:
+        return self._token.is_cancelled()
+
+    def add_callback(self, callback: Callable[[], None]) -> None:
+        self._token.add_callback(callback)
+
+    def link_future(self, future: asyncio.Future[Any]) -> asyncio.Future[Any]:
+        if asyncio.isfuture(future):
+            super().link_future(future)
+        return self._token.link_future(future)
+
+    def told(self, result: CreateResult) -> "Answer":
+        """The result, with what the provider's answer tells besides."""
+        return _told(result, self)
+
+
 @asynccontextmanager
 async def _apart(work: Coroutine[Any, Any, T], token: CancellationToken | None) -> AsyncIterator[asyncio.Task[T]]:
     """A task that ends with the block, and at once when the token is cancelled."""
@@ -202,15 +229,16 @@ async def _apart(work: Coroutine[Any, Any, T], token: CancellationToken | None) 
             task.exception()  # seen: whoever left did not want to know
 
 
-def _told(result: CreateResult, call: _Call) -> CreateResult:
+def _told(result: CreateResult, call: _Call) -> Answer:
     """By OpenAI's names, Anthropic's and Ollama's; a chunk of OpenAI's may come in an event of its SDK."""
     answer = call.answer
     answer = getattr(answer, "chunk", answer)
     usage = getattr(answer, "usage", None)
     cached = _count(getattr(usage, "prompt_tokens_details", None), "cached_tokens")
+    model = getattr(answer, "model", None)
     return Answer(
-        **dict(result),
-        model=getattr(answer, "model", None),
+        **{name: getattr(result, name) for name in CreateResult.model_fields},
+        model=model if isinstance(model, str) else None,
         cached_tokens=_count(usage, "cache_read_input_tokens") if cached is None else cached,
         reasoning_tokens=_count(getattr(usage, "completion_tokens_details", None), "reasoning_tokens"),
         first_chunk_at=call.first_chunk_at,

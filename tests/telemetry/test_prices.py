@@ -5,7 +5,8 @@ from autogen_core.models import RequestUsage
 from genai_prices import Usage, calc_price
 from genai_prices.data_snapshot import get_snapshot
 
-from app.agents.ledger import _PRICED_AS, Rates, _rates, price
+from app.agents.ledger import price
+from app.telemetry.prices import _PRICED_AS, Rates, _rates
 
 MODELS = [
     (provider, known_as, model.id)

@@ -1,11 +1,11 @@
 """The only reader of the environment. Every setting is in `.env.example`, which a test compares with this class."""
 
 import binascii
-import re
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
+import regex
 from limits import parse_many
 from pydantic import AliasChoices, Field, SecretStr, TypeAdapter, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -258,8 +258,8 @@ class Settings(BaseSettings):
     def _compile(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         for pattern in value:
             try:
-                re.compile(pattern)
-            except re.error as error:
+                regex.compile(pattern)
+            except regex.error as error:
                 raise ValueError(f"{pattern!r} is not a regular expression: {error}") from None
         return value
 

@@ -1,5 +1,6 @@
 """What of a run's content the traces may hold: all, masked, or none; everywhere at once."""
 
+import logging
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,6 +8,9 @@ from re import Pattern
 from typing import Any, Literal
 
 import orjson
+import regex
+
+logger = logging.getLogger(__name__)
 
 MASK = "[redacted]"
 
@@ -55,6 +59,29 @@ IDENTITIES = frozenset({"session.id", "gen_ai.conversation.id", "user.id", "hone
 """Whose run it is: one made of digits is no card."""
 
 
+class OwnPattern:
+    """An operator's, which may take for ever with a text that was made for it: `regex` gives up, unlike `re`.
+
+    The text is then masked as a whole; the next one gets less time, since somebody may be at it.
+    """
+
+    TIMEOUT_S, TIMEOUT_AGAIN_S = 0.05, 0.002
+
+    def __init__(self, pattern: str) -> None:
+        self._pattern = regex.compile(pattern)
+        self._timeout_s = self.TIMEOUT_S
+
+    def sub(self, mask: str, text: str) -> str:
+        """As `re.Pattern.sub`, but in bounded time."""
+        try:
+            return self._pattern.sub(mask, text, timeout=self._timeout_s)
+        except TimeoutError:
+            if self._timeout_s == self.TIMEOUT_S:
+                logger.warning("A pattern of TRACE_REDACT takes too long: what it cannot look through is masked whole")
+            self._timeout_s = self.TIMEOUT_AGAIN_S
+            return f"{mask} (a pattern took too long)"
+
+
 @dataclass(frozen=True, slots=True)
 class Content:
     """What may be told.
@@ -64,14 +91,14 @@ class Content:
     """
 
     policy: Literal["all", "masked", "none"] = "all"
-    patterns: Sequence[Pattern[str]] = ()
+    patterns: Sequence["Pattern[str] | OwnPattern"] = ()
     limit: int = 32_768
 
     @classmethod
     def of(cls, policy: Literal["all", "masked", "none"], own: Sequence[str], limit: int) -> "Content":
         """With the default patterns where it masks, and the operator's own in any case."""
-        chosen = (*(DEFAULT_PATTERNS if policy == "masked" else ()), *own)
-        return cls(policy, tuple(re.compile(pattern) for pattern in chosen), limit)
+        defaults = DEFAULT_PATTERNS if policy == "masked" else ()
+        return cls(policy, (*map(re.compile, defaults), *map(OwnPattern, own)), limit)
 
     def may_show(self, name: str) -> bool:
         """Whether an attribute of that name may leave at all."""

@@ -128,7 +128,7 @@ class RunStore:
             if new.key is not None and (known := await _joined(connection, new.key, new.caller, now)) is not None:
                 return Admission(joined=known)
             saved, position = await _session_for(connection, run, new.caller, now)
-            others = await unended(connection, run.session_id, now) if position > 1 else []
+            others = await unended(connection, run.session_id, self._database.later()) if position > 1 else []
             busy = bool(others)
             stopped: tuple[Stopped, ...] = ()
             match new.if_busy:
@@ -155,7 +155,7 @@ class RunStore:
                     status=RunStatus.RUNNING if here else RunStatus.QUEUED,
                     attempt=int(here),
                     owner=new.owner if here else None,
-                    lease_expires_at=now + self._lease,
+                    lease_expires_at=self._database.later(self._lease),
                     position=position,
                     queued_at=None if here else now,
                     background=not here,

@@ -130,6 +130,10 @@ class RunStore:
             saved, position = await _session_for(connection, run, new.caller, now)
             others = await unended(connection, run.session_id, self._database.later()) if position > 1 else []
             busy = bool(others)
+            if busy and new.key is not None:  # the run that holds the session may be of the same key, a moment ago
+                known = await _joined(connection, new.key, new.caller, now)
+                if known is not None:
+                    return Admission(joined=known)
             stopped: tuple[Stopped, ...] = ()
             match new.if_busy:
                 case "reject" if busy:

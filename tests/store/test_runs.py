@@ -366,6 +366,24 @@ async def until_blocked(database: Database, number: int = 1) -> None:
                 await anyio.sleep(0.005)
 
 
+async def test_a_key_that_waited_for_its_twin_joins_it(store: Store, database: Database) -> None:
+    """Of the same session too: once it was told that its own run keeps the session busy."""
+    first, twins = new_run(), [new_run(), new_run()]
+    await store.complete(first, await store.run(first))
+    joined: list[str] = []
+
+    async def admit(run: Run) -> None:
+        joined.append((await store.try_to(run, key=Key("k", b"digest"))).joined or run.run_id)
+
+    async with anyio.create_task_group() as group, database.writing() as connection:
+        await connection.execute(select(SessionRow.id).with_for_update())
+        for twin in twins:
+            group.start_soon(admit, twin)
+        await until_blocked(database, 2)
+    assert len(joined) == 2
+    assert len(set(joined)) == 1
+
+
 async def test_a_claim_that_lost_its_session_takes_another_ones_run(store: Store, database: Database) -> None:
     """Once it took nothing, and what waited elsewhere waited for the next look."""
     head, rival, other = new_run(), new_run(), new_run("another")

@@ -171,14 +171,14 @@ class Runner:
         if (run := self._live.get(run_id)) is not None:
             run.watched(viewers)
         elif viewers == 0 and run_id in self._waiting:
-            asyncio.get_running_loop().call_later(self._settings.disconnect_grace_s, self._left, run_id)
-
-    def _left(self, run_id: str) -> None:
-        if self.audience.of(run_id) == 0 and (caller := self._waiting.pop(run_id, None)) is not None:
             assert self._group is not None, "the runner is not serving"  # noqa: S101
-            self._group.start_soon(self._cancel_queued, run_id, caller)
+            self._group.start_soon(self._left, run_id)
 
-    async def _cancel_queued(self, run_id: str, caller: Caller) -> None:
+    async def _left(self, run_id: str) -> None:
+        """Cancel a queued run that nobody comes back to."""
+        await asyncio.sleep(self._settings.disconnect_grace_s)
+        if self.audience.of(run_id) > 0 or (caller := self._waiting.pop(run_id, None)) is None:
+            return
         try:
             why = Stop.LEFT
             stopped = await self._store.stop(run_id, caller, why.wish, why.value, queued_only=True)

@@ -22,6 +22,8 @@ HEAD = "0003"
 """The newest migration."""
 MIGRATION_LOCK = 0x77616767
 """Postgres' advisory lock that lets one process migrate at a time."""
+IDLE_CONNECTIONS = 5
+"""As many stay open while nothing uses them."""
 TIMEOUT_S = 10
 """How long a statement, a connection or SQLite's lock may take."""
 
@@ -31,7 +33,7 @@ class Database:
 
     def __init__(self, settings: Settings) -> None:
         self.url = _url(settings)
-        self._engine = _engine(self.url)
+        self._engine = _engine(self.url, settings.database_connections)
 
     async def start(self) -> None:
         """Bring the schema up to date, in a thread of its own: Alembic blocks."""
@@ -123,11 +125,13 @@ def _parent_of(url: str) -> None:
         Path(database).parent.mkdir(parents=True, exist_ok=True)
 
 
-def _engine(url: str) -> AsyncEngine:
+def _engine(url: str, connections: int = 1) -> AsyncEngine:
     if not url.startswith("sqlite"):
         return create_async_engine(
             url,
             pool_pre_ping=True,
+            pool_size=min(connections, IDLE_CONNECTIONS),
+            max_overflow=max(0, connections - IDLE_CONNECTIONS),
             hide_parameters=True,  # what people said belongs in no log
             pool_timeout=TIMEOUT_S,
             connect_args={"timeout": TIMEOUT_S, "command_timeout": TIMEOUT_S},

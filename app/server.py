@@ -15,6 +15,7 @@ from sse_starlette.sse import AppStatus
 
 from app.main import create_app
 from app.runs.runner import Runner
+from app.runs.viewing import Viewing
 from app.settings import Settings
 from app.telemetry import logs
 
@@ -23,11 +24,12 @@ LEFTOVER_S = 2
 
 
 class Server(uvicorn.Server):
-    """Ends the runs before it waits for their connections: each stream gets its last event, then closes."""
+    """Ends the runs before it waits for connections: each stream gets its last event, or closes if its run goes on."""
 
-    def __init__(self, config: uvicorn.Config, runner: Runner) -> None:
+    def __init__(self, config: uvicorn.Config, runner: Runner, viewing: Viewing) -> None:
         super().__init__(config)
         self._runner = runner
+        self._viewing = viewing
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -41,6 +43,7 @@ class Server(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         await self._runner.close()
+        self._viewing.close()
         await super().shutdown(sockets)
 
 
@@ -69,7 +72,7 @@ async def _serve(settings: Settings) -> None:
         access_log=False,  # `Named` tells each request, by its route: a path and a query may be content
         timeout_graceful_shutdown=int(settings.shutdown_timeout_s) + 1,
     )
-    server = Server(config, app.state.parts.runner)
+    server = Server(config, app.state.parts.runner, app.state.parts.viewing)
     await server.serve()
     leftover = asyncio.all_tasks() - {asyncio.current_task()}
     for task in leftover:

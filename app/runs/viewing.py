@@ -81,7 +81,7 @@ class Viewing:
             yield batch
 
     async def outcome(self, started: Started) -> Run:
-        """The run, once it has ended or waits for a person."""
+        """The run, once it has ended or waits for a person. Raises Unavailable where that cannot be waited for here."""
         if started.live is not None:
             await asyncio.wait([started.live.finished])
             if (run := started.live.finished.result()) is not None:
@@ -89,7 +89,12 @@ class Viewing:
         async for batch in self.follow(started):
             if isinstance(batch[-1][1], RunEnded | InputRequired):
                 break
-        return await self._store.get(started.run.run_id, started.caller)
+        run = await self._store.get(started.run.run_id, started.caller)
+        if run.status in (RunStatus.QUEUED, RunStatus.RUNNING):
+            raise Unavailable(
+                f"This process cannot wait any more: GET /runs/{run.run_id} has the run's outcome.", retry_after_s=2
+            )
+        return run
 
     async def open(self, run_id: str, caller: Caller, after: Position | None = None) -> View:
         """The run's events after that one, or from the start. Raises NotFound, and EventsGone."""

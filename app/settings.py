@@ -109,6 +109,8 @@ class Settings(BaseSettings):
     """The folder of the SQLite database."""
     database_url: str | None = None
     """`postgresql://user:password@host/database`; unset: SQLite in DATA_DIR."""
+    database_connections: int = Field(15, ge=2)
+    """Connections to Postgres for statements, at most; one more a process is for notices. Beyond, statements wait."""
     redis_url: str | None = None
     """`redis://…`: where the processes of one deployment on Postgres share the events of runs; unset: in Postgres."""
     role: Literal["all", "api", "worker"] = "all"

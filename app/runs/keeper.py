@@ -43,6 +43,8 @@ class Keeper:
         self._to_heed: set[str] = set()
         self._heed = asyncio.Event()
         self._reached = True
+        self._in_touch_since = 0.0
+        """By the loop's clock; see `_could_vouch`."""
 
     def hear(self, topic: str, ids: Sequence[str]) -> None:
         """A notice of this process or of another."""
@@ -95,13 +97,17 @@ class Keeper:
     async def watch(self) -> None:
         """Vouch for this process's runs, and see to those of processes that died; until cancelled."""
         loop = asyncio.get_running_loop()
-        renewed = loop.time()
+        renewed = looked = self._in_touch_since = loop.time()
         while True:
+            began = loop.time()
+            if began - looked > self._settings.lease_s / 3:
+                self._in_touch_since = began  # this process hung
+            looked = began
             try:
-                if loop.time() - renewed >= self._settings.lease_s / 3:
-                    renewed = loop.time()
+                if began - renewed >= self._settings.lease_s / 3:
                     asked = self._runner.attempts()
                     self._runner.heed(asked, await self._queue.renew(asked))
+                    renewed = began
                 await self._take_over()
                 if expired := await self._queue.expire_inputs():
                     await self._peers.tell("changed", *expired)
@@ -113,11 +119,15 @@ class Keeper:
     async def _take_over(self) -> None:
         others = await self._queue.owners() - {self._peers.process_id}
         dead = await self._peers.dead(others) if others else set()
-        lost = await self._queue.take_over(dead)
+        lost = await self._queue.take_over(dead, unvouched=self._could_vouch())
         if lost:
             logger.warning("Runs of a process that is gone were taken over: %d", len(lost))
             await self._peers.tell("changed", *lost)
             await self._peers.tell("queued", *lost)
+
+    def _could_vouch(self) -> bool:
+        """Whether the database has been there long enough for every process that lives to vouch for its runs."""
+        return asyncio.get_running_loop().time() - self._in_touch_since >= self._settings.lease_s / 2
 
     def _reach(self) -> None:
         self._reached = True
@@ -126,6 +136,7 @@ class Keeper:
         if self._reached:
             logger.warning("The queue cannot be reached: trying again")
         self._reached = False
+        self._in_touch_since = asyncio.get_running_loop().time()
 
 
 async def _within(event: asyncio.Event, seconds: float) -> None:

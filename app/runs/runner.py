@@ -38,8 +38,8 @@ from app.telemetry.root import RunSpan, from_queue
 
 logger = logging.getLogger(__name__)
 
-RECORD_ATTEMPTS = 6
-"""About sixteen seconds, for a database that restarts."""
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.25, 2.0
+"""Between two attempts to record a run's outcome, while the database is away; doubled each time."""
 
 
 class Runner:
@@ -178,12 +178,10 @@ class Runner:
             self._group.start_soon(self._left, run_id)
 
     async def _left(self, run_id: str) -> None:
-        """A task from the start: a timer's callback is in none, and could start none with anyio."""
+        """Cancel a queued run that nobody comes back to."""
         await asyncio.sleep(self._settings.disconnect_grace_s)
-        if self.audience.of(run_id) == 0 and (caller := self._waiting.pop(run_id, None)) is not None:
-            await self._cancel_queued(run_id, caller)
-
-    async def _cancel_queued(self, run_id: str, caller: Caller) -> None:
+        if self.audience.of(run_id) > 0 or (caller := self._waiting.pop(run_id, None)) is None:
+            return
         try:
             why = Stop.LEFT
             stopped = await self._store.stop(run_id, caller, why.wish, why.value, queued_only=True)
@@ -277,6 +275,8 @@ class Runner:
             self._waiting.pop(record.run_id, None)
             if (viewers := self.audience.of(record.run_id)) or claim.checkpoint is None:
                 run.watched(viewers)  # whoever answered its question need not have been watching
+            if self._closing:  # it was claimed at that moment
+                run.stop(Stop.HANDOVER)
             work = Work(run, self._registry, self._settings.input_timeout_s)
             self._metrics.run_began(record.agent)
             deadline = asyncio.get_running_loop().call_later(request.timeout_s, run.stop, Stop.TIMEOUT)
@@ -326,41 +326,51 @@ class Runner:
             began.set_result(None)
 
     async def _record(self, run: LiveRun, work: Work, claim: Claim, outcome: Run) -> Run | None:
-        """Put it away; the run as it is then known, or None where it is another process's."""
-        run_id = run.record.run_id
+        """Put it away; the run as it is then known, or None where it is another process's.
+
+        While the database is away, a run that a request waits for is tried as long as its lease lasts, and has then
+        failed; one in the background until somebody else has it: what it did is not to be done again.
+        """
         if run.stop_wish.done() and run.stop_wish.result() is Stop.HANDOVER and outcome.status is RunStatus.FAILED:
             return await self._hand_over(run, claim)
         if self._writer is not None:
-            await self._writer.flush(run_id)
+            await self._writer.flush(run.record.run_id)
         last_seq = run.log.last.seq + 1
-        for attempt in range(RECORD_ATTEMPTS):
+        loop = asyncio.get_running_loop()
+        until, pause = loop.time() + self._settings.lease_s, FIRST_PAUSE_S
+        while run.request.background or loop.time() < until:
             try:
-                if outcome.input_request is not None and work.checkpoint is not None:
-                    await self._queue.pause(outcome, claim.attempt, work.checkpoint, last_seq)
-                    run.tell(InputRequired(outcome.input_request))
-                    waiting = False
-                else:
-                    waiting = await self._queue.finish(
-                        outcome, claim.attempt, claim.saved, work.state, last_seq, run.request.webhook_url
-                    )
-            except LeaseLost:
-                asked = {run_id: claim.attempt}
-                self.heed(asked, await self._queue.wishes(asked))
-                if outcome.input_request is not None and run.stop_wish.result() is not Stop.LOST:
-                    outcome = work.stopped(run.stop_wish.result())  # stopped while it paused
-                    continue
-                return await self._lost(run)
+                return await self._put_away(run, work, claim, outcome, last_seq)
             except Unavailable:
-                await asyncio.sleep(2**attempt / 4)
-            else:
-                await self._peers.tell("changed", run_id)
-                if waiting:
-                    await self._peers.tell("queued", run_id)
-                if run.request.webhook_url is not None:
-                    self._webhooks.ring()
-                return outcome
+                await asyncio.sleep(pause)
+                pause = min(2 * pause, LONGEST_PAUSE_S)
         logger.error("Run %s could not be recorded", outcome.run_id)
         return failed(outcome, Unavailable("The run's outcome could not be recorded: run it again.", retry_after_s=5))
+
+    async def _put_away(self, run: LiveRun, work: Work, claim: Claim, outcome: Run, last_seq: int) -> Run | None:
+        """Try to. Raises Unavailable, also where it was recorded and only the answer was lost: to be tried again."""
+        run_id, waiting = run.record.run_id, False
+        try:
+            if outcome.input_request is not None and work.checkpoint is not None:
+                await self._queue.pause(outcome, claim.attempt, work.checkpoint, last_seq)
+                run.tell(InputRequired(outcome.input_request))
+            else:
+                waiting = await self._queue.finish(
+                    outcome, claim.attempt, claim.saved, work.state, last_seq, run.request.webhook_url
+                )
+        except LeaseLost:
+            asked = {run_id: claim.attempt}
+            self.heed(asked, await self._queue.wishes(asked))
+            if outcome.input_request is not None and run.stop_wish.result() is not Stop.LOST:
+                stopped = work.stopped(run.stop_wish.result())  # while it paused
+                return await self._put_away(run, work, claim, stopped, last_seq)
+            return await self._lost(run)
+        await self._peers.tell("changed", run_id)
+        if waiting:
+            await self._peers.tell("queued", run_id)
+        if run.request.webhook_url is not None:
+            self._webhooks.ring()
+        return outcome
 
     async def _hand_over(self, run: LiveRun, claim: Claim) -> Run | None:
         try:
@@ -372,12 +382,17 @@ class Runner:
         return None
 
     async def _lost(self, run: LiveRun) -> Run | None:
-        """What became of a run that others have ended, deleted, or taken over."""
-        record = await self._queue.record(run.record.run_id)
-        if record is None or record.status not in ENDED:
+        """What became of a run that others have ended, deleted, or taken over; or that this process has recorded."""
+        run_id = run.record.run_id
+        try:
+            standing = await self._store.standing(run_id, run.request.caller)
+        except NotFound:
             return None
-        run.log.begin(run.attempt + 1, run.log.last.seq)
-        return record
+        if not standing.ended:
+            return None
+        if standing.attempt != run.attempt:
+            run.log.begin(standing.attempt, run.log.last.seq)
+        return await self._queue.record(run_id)
 
     def _mistake(self, run: LiveRun, error: Exception, began: "asyncio.Future[None] | None" = None) -> None:
         logger.error("Run %s failed", run.record.run_id, exc_info=error)

@@ -160,8 +160,8 @@ class Viewing:
 
     async def _follow(self, run_id: str, caller: Caller, place: Position | None) -> AsyncIterator[list[Placed]]:
         with self._bells.hearing(run_id) as bell:
-            waited_s = 0.0
-            while not self._closing and waited_s < PATIENCE_S:
+            waited_s = away_s = 0.0
+            while not self._closing and max(waited_s, away_s) < PATIENCE_S:
                 log = self._logs.get(run_id)
                 if log is not None and log.covers(place):
                     async for events in log.read(place):
@@ -174,9 +174,10 @@ class Viewing:
                 except NotFound:
                     return  # it was deleted with its session
                 except Unavailable:
-                    waited_s += POLL_S
+                    away_s += POLL_S
                     await bell.wait(POLL_S)
                     continue
+                away_s = 0.0
                 if events := await self._elsewhere(standing, place):
                     waited_s = 0.0
                     place = events[-1][0]

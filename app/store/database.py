@@ -4,10 +4,11 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, event, make_url, text
+from sqlalchemy import Connection, event, func, make_url, text
 from sqlalchemy.exc import DBAPIError, InterfaceError, InternalError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
@@ -21,6 +22,8 @@ HEAD = "0003"
 """The newest migration."""
 MIGRATION_LOCK = 0x77616767
 """Postgres' advisory lock that lets one process migrate at a time."""
+IDLE_CONNECTIONS = 5
+"""As many stay open while nothing uses them."""
 TIMEOUT_S = 10
 """How long a statement, a connection or SQLite's lock may take."""
 
@@ -30,7 +33,7 @@ class Database:
 
     def __init__(self, settings: Settings) -> None:
         self.url = _url(settings)
-        self._engine = _engine(self.url)
+        self._engine = _engine(self.url, settings.database_connections)
 
     async def start(self) -> None:
         """Bring the schema up to date, in a thread of its own: Alembic blocks."""
@@ -67,6 +70,10 @@ class Database:
         with _answering():
             async with self._engine.connect() as connection:
                 yield await connection.execution_options(isolation_level="AUTOCOMMIT")
+
+    def later(self, by: timedelta = timedelta()) -> Any:
+        """The moment that is `by` from now, for a statement: by the one clock that the database's processes share."""
+        return func.now() + by if self._engine.dialect.name == "postgresql" else datetime.now(UTC) + by
 
     async def _revision(self) -> str | None:
         try:
@@ -118,11 +125,13 @@ def _parent_of(url: str) -> None:
         Path(database).parent.mkdir(parents=True, exist_ok=True)
 
 
-def _engine(url: str) -> AsyncEngine:
+def _engine(url: str, connections: int = 1) -> AsyncEngine:
     if not url.startswith("sqlite"):
         return create_async_engine(
             url,
             pool_pre_ping=True,
+            pool_size=min(connections, IDLE_CONNECTIONS),
+            max_overflow=max(0, connections - IDLE_CONNECTIONS),
             hide_parameters=True,  # what people said belongs in no log
             pool_timeout=TIMEOUT_S,
             connect_args={"timeout": TIMEOUT_S, "command_timeout": TIMEOUT_S},

@@ -123,7 +123,7 @@ class History:
         now = datetime.now(UTC)
         async with self._database.writing() as connection:
             session = await _locked(connection, session_id, caller)
-            if going_on := await unended(connection, session_id, now):
+            if going_on := await unended(connection, session_id, self._database.later()):
                 raise SessionBusy(
                     f"Session {session_id!r} has a run that has not ended: wait for {going_on[0].id!r}, or cancel it.",
                     retry_after_s=1,

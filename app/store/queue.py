@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Row, and_, delete, exists, insert, select, update
+from sqlalchemy import Row, and_, delete, exists, insert, select, tuple_, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.orm import aliased
@@ -36,6 +36,8 @@ from app.store.tables import InputRow, RunRow, SessionRow, StateRow
 
 BATCH = 100
 """Rows that one look at what is overdue takes."""
+CLAIMS = 5
+"""How often another run is looked for when the session of the one found was taken meanwhile."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,31 +72,35 @@ class Queue:
 
     async def claim(self, owner: str) -> Claim | None:
         """Take the run that has waited longest of those that head a free session's queue; None where there is none."""
-        now = datetime.now(UTC)
-        try:
-            async with self._database.writing() as connection:
-                row = (await connection.execute(_HEAD)).first()
-                if row is None:
-                    return None
-                begun_anew = row.attempt > 0 and row.last_seq is None
-                attempt = row.attempt + 1
-                first = attempt if begun_anew or row.attempt == 0 else row.first_attempt
-                await connection.execute(
-                    update(RunRow)
-                    .where(RunRow.id == row.id)
-                    .values(
-                        status=RunStatus.RUNNING,
-                        attempt=attempt,
-                        first_attempt=first,
-                        last_seq=None,
-                        owner=owner,
-                        lease_expires_at=now + self._lease,
-                    )
+        for _ in range(CLAIMS):
+            try:
+                return await self._claim(owner)
+            except IntegrityError:  # the session was taken at the same moment; another one's run may wait
+                continue
+        return None
+
+    async def _claim(self, owner: str) -> Claim | None:
+        async with self._database.writing() as connection:
+            row = (await connection.execute(_HEAD)).first()
+            if row is None:
+                return None
+            begun_anew = row.attempt > 0 and row.last_seq is None
+            attempt = row.attempt + 1
+            first = attempt if begun_anew or row.attempt == 0 else row.first_attempt
+            await connection.execute(
+                update(RunRow)
+                .where(RunRow.id == row.id)
+                .values(
+                    status=RunStatus.RUNNING,
+                    attempt=attempt,
+                    first_attempt=first,
+                    last_seq=None,
+                    owner=owner,
+                    lease_expires_at=self._database.later(self._lease),
                 )
-                session = await _saved(connection, row.session_id)
-                asked = await _answered(connection, row) if row.checkpoint is not None else None
-        except IntegrityError:  # the session was taken at the same moment
-            return None
+            )
+            session = await _saved(connection, row.session_id)
+            asked = await _answered(connection, row) if row.checkpoint is not None else None
         return Claim(
             run=replace(run_of(row, []), status=RunStatus.RUNNING),
             caller=caller_of(row),
@@ -117,22 +123,19 @@ class Queue:
         async with self._database.writing() as connection:
             rows = await connection.execute(
                 update(RunRow)
-                .where(RunRow.id.in_(attempts), RunRow.status == RunStatus.RUNNING)
-                .values(lease_expires_at=datetime.now(UTC) + self._lease)
-                .returning(RunRow.id, RunRow.attempt, RunRow.stop_wish)
+                .where(_in_their(attempts), RunRow.status == RunStatus.RUNNING)
+                .values(lease_expires_at=self._database.later(self._lease))
+                .returning(RunRow.id, RunRow.stop_wish)
             )
-            return {row.id: row.stop_wish for row in rows if row.attempt == attempts[row.id]}
+            return {row.id: row.stop_wish for row in rows}
 
     async def wishes(self, attempts: dict[str, int]) -> dict[str, str | None]:
         """Which of these runs are still this process's, with the wish to stop."""
         if not attempts:
             return {}
-        query = select(RunRow.id, RunRow.attempt, RunRow.stop_wish).where(
-            RunRow.id.in_(attempts), RunRow.status == RunStatus.RUNNING
-        )
+        query = select(RunRow.id, RunRow.stop_wish).where(_in_their(attempts), RunRow.status == RunStatus.RUNNING)
         async with self._database.reading() as connection:
-            rows = await connection.execute(query)
-            return {row.id: row.stop_wish for row in rows if row.attempt == attempts[row.id]}
+            return {row.id: row.stop_wish for row in await connection.execute(query)}
 
     async def finish(
         self, run: Run, attempt: int, saved: Saved, state: bytes | None, last_seq: int, webhook_url: str | None = None
@@ -208,13 +211,13 @@ class Queue:
         async with self._database.reading() as connection:
             return {owner for owner in await connection.scalars(query) if owner is not None}
 
-    async def take_over(self, dead: Collection[str]) -> list[str]:
+    async def take_over(self, dead: Collection[str], *, unvouched: bool = True) -> list[str]:
         """Of runs whose process is dead, or has not vouched for them: queue again, or end. Those runs' ids."""
         now = datetime.now(UTC)
-        lost = select(RunRow.__table__).where(
-            RunRow.status == RunStatus.RUNNING,
-            (RunRow.lease_expires_at < now) | RunRow.owner.in_(dead) | RunRow.owner.is_(None),
-        )
+        whose = RunRow.owner.in_(dead) | RunRow.owner.is_(None)
+        if unvouched:
+            whose |= RunRow.lease_expires_at < self._database.later()
+        lost = select(RunRow.__table__).where(RunRow.status == RunStatus.RUNNING, whose)
         async with self._database.reading() as connection:
             if (await connection.execute(lost.limit(1))).first() is None:
                 return []
@@ -304,6 +307,11 @@ _HEAD = (
     .limit(1)
     .with_for_update(skip_locked=True)
 )
+
+
+def _in_their(attempts: dict[str, int]) -> Any:
+    """These runs, each in its attempt."""
+    return tuple_(RunRow.id, RunRow.attempt).in_(list(attempts.items()))
 
 
 def _outcome(run: Run) -> dict[str, Any]:

@@ -128,12 +128,13 @@ async def saved_in(connection: AsyncConnection, session_id: str, version: int) -
     return Saved(None, version, 0) if row is None else Saved(row.state, version, row.turn)
 
 
-async def unended(connection: AsyncConnection, session_id: str, now: datetime) -> list[Row[Any]]:
+async def unended(connection: AsyncConnection, session_id: str, now: Any) -> list[Row[Any]]:
     """The session's runs that have not ended. One that nobody vouches for any more is ended, if it is not run again."""
-    query = select(RunRow.__table__).where(RunRow.session_id == session_id, RunRow.status.not_in(ENDED))
+    unvouched = (RunRow.lease_expires_at < now).label("unvouched")
+    query = select(RunRow.__table__, unvouched).where(RunRow.session_id == session_id, RunRow.status.not_in(ENDED))
     found: list[Row[Any]] = []
     for row in (await connection.execute(query)).all():
-        if row.status == RunStatus.RUNNING and row.lease_expires_at < now and not row.background:
+        if row.status == RunStatus.RUNNING and row.unvouched and not row.background:
             await end(connection, row, RunStatus.FAILED, error=LOST)
         else:
             found.append(row)

@@ -124,18 +124,20 @@ class RunStore:
     async def _admit(self, new: NewRun) -> Admission:
         run, now = new.run, datetime.now(UTC)
         async with self._database.writing() as connection:
-            if (
-                new.key is not None
-                and (known := await _joined(connection, new.key, new.caller, now - self._limits.keys)) is not None
-            ):
+            since = now - self._limits.keys
+            if new.key is not None and (known := await _joined(connection, new.key, new.caller, since)) is not None:
                 return Admission(joined=known)
             if self._limits.of_callers:
                 await within(connection, new.caller, self._limits, now)
             saved, position = await _session_for(connection, run, new.caller, now)
             if self._limits.turns is not None and saved.turn >= self._limits.turns:
                 raise SessionFull(f"Session {run.session_id!r} has had {saved.turn} turns: begin a new one.")
-            others = await unended(connection, run.session_id, now) if position > 1 else []
+            others = await unended(connection, run.session_id, self._database.later()) if position > 1 else []
             busy = bool(others)
+            if busy and new.key is not None:  # the run that holds the session may be of the same key, a moment ago
+                known = await _joined(connection, new.key, new.caller, since)
+                if known is not None:
+                    return Admission(joined=known)
             stopped: tuple[Stopped, ...] = ()
             match new.if_busy:
                 case "reject" if busy:
@@ -161,7 +163,7 @@ class RunStore:
                     status=RunStatus.RUNNING if here else RunStatus.QUEUED,
                     attempt=int(here),
                     owner=new.owner if here else None,
-                    lease_expires_at=now + self._lease,
+                    lease_expires_at=self._database.later(self._lease),
                     position=position,
                     queued_at=None if here else now,
                     background=not here,

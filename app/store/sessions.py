@@ -2,7 +2,7 @@
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import and_, delete, select, text, tuple_
@@ -99,7 +99,7 @@ class SessionStore:
         async with self._database.writing() as connection:
             if await session_row(connection, session_id, caller) is None:
                 raise no_session(session_id)
-            await unended(connection, session_id, datetime.now(UTC))
+            await unended(connection, session_id, self._database.later())
             gone = (
                 await connection.execute(
                     delete(RunRow)

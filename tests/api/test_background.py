@@ -7,6 +7,8 @@ import anyio
 import httpx
 import pytest
 
+from app.errors import Unavailable
+from app.store.queue import Queue
 from tests.process import started
 from tests.servers.openai_wire import OpenAIWire
 from tests.servers.replies import Drip, Hang, Reply, Request, Text
@@ -217,6 +219,28 @@ async def test_nor_in_a_process_of_its_own(openai: OpenAIWire, tmp_path: Path) -
                 await anyio.sleep(0.01)
         assert (run["status"], run["stop_reason"]) == ("cancelled", "Nobody was watching any more.")
         assert len(openai.requests) == 1
+
+
+async def test_what_it_did_is_recorded_however_long_that_takes(
+    with_openai: dict[str, Any], openai: OpenAIWire, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Once a run whose end the database did not take for 16 seconds was told to have failed, and executed again."""
+    finish, refusals = Queue.finish, [Unavailable("The database is away.")] * 20
+
+    async def refused(*what: Any) -> bool:
+        if refusals:
+            raise refusals.pop()
+        return await finish(*what)
+
+    monkeypatch.setattr(Queue, "finish", refused)
+    monkeypatch.setattr("app.runs.runner.FIRST_PAUSE_S", 0.001)
+    monkeypatch.setattr("app.runs.runner.LONGEST_PAUSE_S", 0.001)
+    async with serving(**with_openai) as service:
+        run = (await post(service, "/agents/assistant/runs", task="hi")).json()
+        stream = await service.client.get(f"/runs/{run['run_id']}/stream")
+        assert stream.text.count("event: run.completed") == 1
+        assert (await service.get(f"/runs/{run['run_id']}"))["status"] == "completed"
+    assert (len(openai.requests), refusals) == (1, [])
 
 
 @pytest.mark.parametrize("kind", ["run", "stream", "runs"])

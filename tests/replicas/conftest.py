@@ -69,7 +69,7 @@ async def replicas_of(folder: Path, settings: dict[str, str], number: int = 2) -
         finally:
             group.cancel_scope.cancel()
             for process in replicas.processes:
-                print(*(line for line in process.output.splitlines() if '"level":"info"' not in line), sep="\n")  # noqa: T201 shown where a test fails
+                print(*(line for line in process.output.splitlines() if '"level": "info"' not in line), sep="\n")  # noqa: T201 shown where a test fails
 
 
 @pytest.fixture

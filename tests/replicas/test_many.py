@@ -7,8 +7,8 @@ from typing import Any
 import anyio
 import pytest
 
-from tests.replicas.conftest import Replicas
-from tests.replicas.test_death import ASKING, TEAM, Provider, brought_to
+from tests.replicas.conftest import Replicas, replicas_of, variables
+from tests.replicas.test_death import ASKING, TEAM, Provider, brought_to, until_standing
 from tests.servers.openai_wire import OpenAIWire
 from tests.servers.replies import Reply, Request, Text
 
@@ -116,3 +116,18 @@ async def test_a_run_is_stopped_from_any_replica(replicas: Replicas, openai: Ope
         metrics = (await client.get("/metrics")).text
         active = [line for line in metrics.splitlines() if line.startswith("waggle_runs_active")]
         assert all(float(line.rpartition(" ")[2]) == 0 for line in active), active
+
+
+async def test_a_queued_run_that_its_caller_left_is_cancelled(openai: OpenAIWire, tmp_path: Path) -> None:
+    """In a process of its own, whose callbacks have no task: once that ended in an error, and the run was executed."""
+    openai.replies = Provider()
+    async with replicas_of(tmp_path, variables(openai) | {"DISCONNECT_GRACE_S": "0.05"}, number=1) as lone:
+        (client,) = lone.clients
+        holding = {"task": "holds the session", "session_id": "s"}
+        first = (await client.post("/agents/assistant/runs", json=holding)).json()["run_id"]
+        waiting = {"task": "waits", "session_id": "s", "if_busy": "enqueue"}
+        async with client.stream("POST", "/agents/assistant/stream", json=waiting) as response:
+            second = response.headers["x-run-id"]
+        await until_standing(client, second, "cancelled")
+        assert (await client.post(f"/runs/{first}/cancel")).json()["status"] == "cancelled"
+        assert "Exception in callback" not in lone.processes[0].output

@@ -1,5 +1,6 @@
 """Postgres restarted under load, and Redis gone and come back empty: nothing is lost, and nothing hangs."""
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from tests.replicas.test_death import until_standing, watch
 from tests.servers.openai_wire import OpenAIWire
 from tests.servers.postgres import Postgres, running
 from tests.servers.redis import Redis
-from tests.servers.replies import Text
+from tests.servers.replies import Drip, Text
 from tests.service import Event, events_of
 
 TEXT = " ".join(f"w{number}" for number in range(300))
@@ -87,6 +88,45 @@ async def test_postgres_restarts_under_load(
         again = await replicas.clients[0].post("/agents/assistant/run", json={"task": "again"})
         assert again.json()["status"] == "completed"
         assert len(openai.requests) == 21
+
+
+async def test_nobody_alive_is_taken_for_dead_after_an_outage(
+    own_postgres: Postgres, openai: OpenAIWire, tmp_path: Path
+) -> None:
+    """Leases that ran out while Postgres was away: once whoever looked first took over what others still executed."""
+    openai.replies = lambda _: Drip()
+    database = own_postgres.create()
+    engine = {"DATABASE_URL": own_postgres.url(database)}
+    async with replicas_of(tmp_path, variables(openai) | engine) as replicas, anyio.create_task_group() as group:
+        ended: list[Event] = []
+        foreground = {"task": "foreground", "on_disconnect": "continue"}
+        async with replicas.clients[0].stream("POST", "/agents/assistant/stream", json=foreground) as response:
+            run_ids = [response.headers["x-run-id"]]
+        body = {"task": "background"}
+        run_ids += [(await c.post("/agents/assistant/runs", json=body)).json()["run_id"] for c in replicas.clients]
+        await openai.until_asked(3)
+        await anyio.to_thread.run_sync(own_postgres.stop, "immediate")
+        with anyio.fail_after(30):
+            while not all("queue cannot be reached" in process.output for process in replicas.processes):
+                await anyio.sleep(0.05)
+        await anyio.to_thread.run_sync(own_postgres.start)
+        await anyio.to_thread.run_sync(
+            partial(
+                own_postgres.execute, "UPDATE runs SET lease_expires_at = now() - interval '1 s'", database=database
+            )
+        )
+        lapsed = partial(
+            own_postgres.execute, "SELECT count(*) FROM runs WHERE lease_expires_at < now()", database=database
+        )
+        with anyio.fail_after(40):
+            while await anyio.to_thread.run_sync(lapsed) != "0":
+                await anyio.sleep(0.1)
+        for run_id in run_ids:
+            answer = await replicas.clients[1].post(f"/runs/{run_id}/cancel")
+            assert answer.json()["status"] == "cancelled", answer.text
+            group.start_soon(watch, replicas.clients[1], run_id, ended)
+    assert [event.type for event in ended if event.type.startswith("run.r")] == []
+    assert len(openai.requests) == 3
 
 
 async def test_redis_goes_and_comes_back_empty(

@@ -421,6 +421,82 @@ async def until_blocked(database: Database, number: int = 1) -> None:
                 await anyio.sleep(0.005)
 
 
+async def test_a_key_that_waited_for_its_twin_joins_it(store: Store, database: Database) -> None:
+    """Of the same session too: once it was told that its own run keeps the session busy."""
+    first, twins = new_run(), [new_run(), new_run()]
+    await store.complete(first, await store.run(first))
+    joined: list[str] = []
+
+    async def admit(run: Run) -> None:
+        joined.append((await store.try_to(run, key=Key("k", b"digest"))).joined or run.run_id)
+
+    async with anyio.create_task_group() as group, database.writing() as connection:
+        await connection.execute(select(SessionRow.id).with_for_update())
+        for twin in twins:
+            group.start_soon(admit, twin)
+        await until_blocked(database, 2)
+    assert len(joined) == 2
+    assert len(set(joined)) == 1
+
+
+async def test_a_claim_that_lost_its_session_takes_another_ones_run(store: Store, database: Database) -> None:
+    """Once it took nothing, and what waited elsewhere waited for the next look."""
+    head, rival, other = new_run(), new_run(), new_run("another")
+    for run in (head, rival, other):
+        await store.try_to(run, owner=None, if_busy="enqueue")
+    claimed: list[str] = []
+
+    async def claim() -> None:
+        found = await store.queue.claim("here")
+        assert found is not None
+        claimed.append(found.run.run_id)
+
+    async with anyio.create_task_group() as group, database.writing() as connection:
+        taken = update(RunRow).where(RunRow.id == rival.run_id).values(status=RunStatus.RUNNING, attempt=1)
+        await connection.execute(taken)
+        group.start_soon(claim)
+        await until_blocked(database)
+    assert claimed == [other.run_id]
+
+
+async def test_an_older_attempt_vouches_for_nothing(store: Store, database: Database) -> None:
+    """A process that hung and goes on does not keep a run alive that another one has, and lost."""
+    run = new_run()
+    await store.try_to(run, owner=None)
+    await store.queue.claim("hung")
+    await store.queue.take_over({"hung"})
+    await store.queue.claim("dead")
+    await expire(database, run)
+    assert await store.queue.renew({run.run_id: 1}) == {}
+    assert await store.queue.take_over(set(), unvouched=False) == []
+    assert await store.queue.take_over(set()) == [run.run_id]
+
+
+class AnHourOff(datetime):
+    """The clock of another machine."""
+
+    @classmethod
+    def now(cls, tz: Any = None) -> "AnHourOff":
+        return cls.fromtimestamp(datetime.now(tz).timestamp() + 3600, tz)
+
+
+async def test_leases_are_by_the_databases_clock(postgres_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Once a process whose clock was ahead of another's took over whatever that one did."""
+    database = Database(Settings(_env_file=None, database_url=postgres_url))
+    await database.start()
+    store = Store(database, Limits())
+    foreground, background = new_run(), new_run("another")
+    await store.run(foreground)
+    await store.try_to(background, owner=None)
+    await store.queue.claim("there")
+    for module in ("runs", "queue", "rows", "database"):
+        monkeypatch.setattr(f"app.store.{module}.datetime", AnHourOff)
+    assert await store.queue.take_over(set()) == []
+    with pytest.raises(SessionBusy):
+        await store.run(new_run())
+    await database.close()
+
+
 async def test_an_admission_that_waited_for_an_end_has_the_state_that_it_left(store: Store, database: Database) -> None:
     """Once it was given the new version with no state at all, and the conversation began anew."""
     first, second, third = (new_run() for _ in range(3))

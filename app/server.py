@@ -8,6 +8,7 @@ import socket
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from types import FrameType
 
 import uvicorn
 from pydantic import ValidationError
@@ -21,6 +22,8 @@ from app.runs.viewing import Viewing
 from app.settings import Settings
 from app.telemetry import logs
 
+HURRIED_S = 1
+"""What runs get to be recorded after a second signal."""
 LEFTOVER_S = 2
 """What tasks that do not end get at the very end, before the process leaves without them."""
 
@@ -35,6 +38,12 @@ class Server(uvicorn.Server):
         super().__init__(config)
         self._runner = runner
         self._viewing = viewing
+        self._hurried = asyncio.Event()
+        self._loop: asyncio.AbstractEventLoop
+
+    async def serve(self, sockets: list[socket.socket] | None = None) -> None:
+        self._loop = asyncio.get_running_loop()
+        await super().serve(sockets)
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -46,8 +55,17 @@ class Server(uvicorn.Server):
             for number, handler in before.items():
                 signal.signal(number, handler)
 
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002 as the signal module calls it
+        """The first signal lets runs end, the second one does not."""
+        if self.should_exit:
+            self.force_exit = True
+            self._loop.call_soon_threadsafe(self._hurried.set)
+        self.should_exit = True
+
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        await self._runner.close()
+        """While runs end, the service still answers: `/readyz` that it is not ready, and whoever watches them."""
+        await self._runner.drain(self._hurried)
+        await self._runner.close(HURRIED_S if self.force_exit else None)
         self._viewing.close()
         await super().shutdown(sockets)
 

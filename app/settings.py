@@ -162,6 +162,8 @@ class Settings(BaseSettings):
     """The largest request body, in bytes."""
     max_run_events: int = Field(20_000, ge=100)
     """Events kept of one run; a viewer that is further behind is dropped."""
+    drain_s: float = Field(20, ge=0)
+    """Seconds that runs get to end after SIGTERM, while new ones are refused; a second SIGTERM ends them at once."""
     shutdown_timeout_s: float = Field(5, gt=0)
     """Seconds that cancelled runs, and then the trace backends, get at the end."""
 

@@ -9,7 +9,7 @@ import pytest
 from tests.process import started
 from tests.servers.openai_wire import OpenAIWire
 from tests.servers.otlp import Collector
-from tests.servers.replies import Drip, Hang
+from tests.servers.replies import Drip, Hang, Text
 from tests.service import events_of
 
 
@@ -40,6 +40,64 @@ async def test_it_stops_cleanly_with_streams_open(
         assert ends == ["run.failed", "run.failed"]
         assert "Traceback" not in service.output, service.output
     assert len([span for span in collector.spans() if span.name == "chat gpt-4o-mini"]) == 2
+
+
+async def test_what_goes_on_when_it_is_told_to_stop_may_end(openai: OpenAIWire, tmp_path: Path) -> None:
+    """Within DRAIN_S: meanwhile it answers, is not ready, and takes no more."""
+    openai.replies = lambda _: Text(" ".join(["word"] * 60), interval_s=0.02)
+    async with started(tmp_path, {**model(openai), "DRAIN_S": "60"}) as service, service.client() as client:
+        statuses: list[str] = []
+
+        async def run(way: str) -> None:
+            answer = await client.post(f"/agents/assistant/{way}", json={"task": "hi"})
+            statuses.append("completed" if '"status":"completed"' in answer.text else answer.text)
+
+        async with anyio.create_task_group() as group:
+            for way in ("run", "stream"):
+                group.start_soon(run, way)
+            await openai.until_asked(2)
+            service.process.send_signal(signal.SIGTERM)
+            with anyio.fail_after(20):
+                while (await client.get("/readyz")).status_code != 503:
+                    await anyio.sleep(0.01)
+            refused = await client.post("/agents/assistant/run", json={"task": "late"})
+            assert (refused.status_code, refused.headers["retry-after"]) == (503, "5")
+        assert statuses == ["completed", "completed"]
+        with anyio.fail_after(20):
+            assert await service.ended() == 0, service.output
+    assert len(openai.requests) == 2
+
+
+async def test_a_second_signal_ends_it_at_once(openai: OpenAIWire, tmp_path: Path) -> None:
+    """Whatever goes on, and however long that may."""
+    openai.replies = lambda _: Drip()
+    async with (
+        started(tmp_path, {**model(openai), "DRAIN_S": "600"}) as service,
+        service.client() as client,
+        client.stream("GET", "/agents/assistant/stream?task=hi") as response,
+    ):
+        await anext(events_of(response))
+        service.process.send_signal(signal.SIGTERM)
+        with anyio.fail_after(20):
+            while (await client.get("/readyz")).status_code != 503:
+                await anyio.sleep(0.01)
+        with anyio.fail_after(20):
+            assert await service.end() == 0, service.output
+
+
+async def test_a_stream_whose_run_waits_says_that_it_goes_on(openai: OpenAIWire, tmp_path: Path) -> None:
+    """In a comment: a client comes back, with what it saw last, and finds the run."""
+    openai.replies = lambda _: Drip()
+    async with started(tmp_path, model(openai)) as service, service.client() as client:
+        body = {"task": "hi", "session_id": "s", "if_busy": "enqueue"}
+        first = (await client.post("/agents/assistant/runs", json=body)).json()
+        async with client.stream("GET", f"/runs/{first['run_id']}/stream") as response:
+            lines = response.aiter_lines()
+            while "text.delta" not in await anext(lines):
+                pass
+            service.process.send_signal(signal.SIGTERM)
+            assert [line async for line in lines if line][-1].startswith(": reconnect with Last-Event-ID")
+        assert await service.ended() == 0, service.output
 
 
 async def test_what_a_killed_process_ran_is_failed_and_its_session_goes_on(openai: OpenAIWire, tmp_path: Path) -> None:

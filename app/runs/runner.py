@@ -91,15 +91,27 @@ class Runner:
         """Runs are tasks of that group."""
         self._group = group
 
-    async def close(self) -> None:
+    async def drain(self, hurried: asyncio.Event) -> None:
+        """Take no more runs, and let those that go on end, for DRAIN_S seconds or until somebody is in a hurry."""
+        self._closing = True
+        runs = [run.finished for run in self._live.values()]
+        if not runs:
+            return
+        logger.info("Stopping: %d runs have %g s to end", len(runs), self._settings.drain_s)
+        hurry, ended = asyncio.ensure_future(hurried.wait()), asyncio.ensure_future(asyncio.wait(runs))
+        await asyncio.wait((hurry, ended), timeout=self._settings.drain_s, return_when=asyncio.FIRST_COMPLETED)
+        for waiting in (hurry, ended):
+            waiting.cancel()
+
+    async def close(self, timeout_s: float | None = None) -> None:
         """Stop every run, or hand it over, and wait until that is recorded; a second call finds nothing left to do."""
         self._closing = True
         runs = list(self._live.values())
         for run in runs:
             run.stop(Stop.HANDOVER if run.request.background else Stop.SHUTDOWN)
         if runs:
-            timeout = self._settings.cancel_timeout_s + self._settings.shutdown_timeout_s
-            await asyncio.wait([run.finished for run in runs], timeout=timeout)
+            patience_s = self._settings.cancel_timeout_s + self._settings.shutdown_timeout_s
+            await asyncio.wait([run.finished for run in runs], timeout=timeout_s or patience_s)
         for task in self._given_up:
             task.cancel()
         self._bells.ring_all()

@@ -26,16 +26,21 @@ _OPTIONS = orjson.OPT_UTC_Z
 _RETRY = b"retry: 1000\n"
 """How soon an EventSource comes back, in ms. By itself Firefox takes 5 s, when its run may be cancelled already."""
 
+_GOES_ON = b": reconnect with Last-Event-ID: the run goes on\n\n"
+
 
 async def frames(run_id: str, events: AsyncIterator[list[Placed]]) -> AsyncIterator[bytes]:
     """Server-sent events, as many in one piece of bytes as there were at once.
 
-    The first has `retry` too: alone, it would be an empty event to some clients.
+    The first has `retry` too: alone, it would be an empty event to some clients. A stream that has to end before its
+    run does says so in a comment, which no client takes for one of the run's events.
     """
-    retry = _RETRY
+    retry, complete = _RETRY, False
     async for batch in events:
         yield retry + b"".join([_frame(run_id, place, event) for place, event in batch])
-        retry = b""
+        retry, complete = b"", isinstance(batch[-1][1], RunEnded | InputRequired)
+    if not complete:
+        yield _GOES_ON
 
 
 def response(finished: Run) -> bytes:

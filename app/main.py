@@ -77,7 +77,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         viewing=Viewing(store, peers, logs, bells, pages, settings.disconnect_grace_s),
         control=Control(runner, store, peers, bells, settings.cancel_timeout_s),
         deletion=deletion,
-        keeper=Keeper(settings, runner, queue, peers, bells, writer),
+        keeper=Keeper(settings, runner, queue, peers, bells, writer, telemetry.metrics),
         tidying=Tidying(_retention(settings, database), deletion, pages),
         webhooks=webhooks,
         peers=peers,
@@ -153,6 +153,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         if parts.pages is not None:
             await parts.pages.start()
         await parts.registry.start()
+        parts.telemetry.metrics.serves(parts.registry.cards)
         async with anyio.create_task_group() as group:
             parts.runner.attach(group)
             if parts.writer is not None:

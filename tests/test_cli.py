@@ -115,7 +115,9 @@ async def test_what_a_killed_process_ran_is_failed_and_its_session_goes_on(opena
             await service.process.wait()
     openai.replies = ()
     async with started(tmp_path, variables) as service, service.client() as client:
-        run = (await client.get(f"/runs/{first.data['run_id']}")).json()
+        with anyio.fail_after(20):
+            while (run := (await client.get(f"/runs/{first.data['run_id']}")).json())["status"] == "running":
+                await anyio.sleep(0.05)
         assert (run["status"], run["error"]["type"]) == ("failed", "urn:waggle:problem:run-lost")
         body = {"task": "Who am I?", "session_id": "s"}
         answer = await client.post("/agents/assistant/run", json=body)

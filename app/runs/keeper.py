@@ -14,6 +14,7 @@ from app.runs.runner import Runner
 from app.settings import Settings
 from app.store.peers import Peers
 from app.store.queue import Queue
+from app.telemetry.metrics import Metrics
 
 logger = logging.getLogger(__name__)
 
@@ -32,6 +33,7 @@ class Keeper:
         peers: Peers,
         bells: Bells,
         writer: Writer | None,
+        metrics: Metrics,
     ) -> None:
         self._settings = settings
         self._runner = runner
@@ -39,6 +41,7 @@ class Keeper:
         self._peers = peers
         self._bells = bells
         self._writer = writer
+        self._metrics = metrics
         self._queued = asyncio.Event()
         self._to_heed: set[str] = set()
         self._heed = asyncio.Event()
@@ -111,6 +114,7 @@ class Keeper:
                 await self._take_over()
                 if expired := await self._queue.expire_inputs():
                     await self._peers.tell("changed", *expired)
+                self._metrics.queued(await self._queue.length())
                 self._reach()
             except Unavailable:
                 self._miss()

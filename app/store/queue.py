@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Row, and_, delete, exists, insert, select, tuple_, update
+from sqlalchemy import Row, and_, delete, exists, func, insert, select, text, tuple_, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.orm import aliased
@@ -210,6 +210,12 @@ class Queue:
         query = select(RunRow.owner).where(RunRow.status == RunStatus.RUNNING).distinct()
         async with self._database.reading() as connection:
             return {owner for owner in await connection.scalars(query) if owner is not None}
+
+    async def length(self) -> int:
+        """How many runs wait for a process, of all sessions."""
+        query = select(func.count()).where(text("status = 'queued'"))  # the index's own words
+        async with self._database.reading() as connection:
+            return await connection.scalar(query.select_from(RunRow)) or 0
 
     async def take_over(self, dead: Collection[str], *, unvouched: bool = True) -> list[str]:
         """Of runs whose process is dead, or has not vouched for them: queue again, or end. Those runs' ids."""

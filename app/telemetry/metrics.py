@@ -29,13 +29,14 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 
 from app.errors import SessionBusy, SessionConflict
-from app.events import Run
+from app.events import Run, RunStatus
 from app.settings import Settings
 from app.telemetry import otlp
 from app.telemetry.pause import REPLAYED
 from app.telemetry.steps import UNKNOWN_TOOL
 
 METER = "waggle"
+ENDED = (RunStatus.COMPLETED, RunStatus.FAILED, RunStatus.CANCELLED)
 CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
 MAX_VALUES, MAX_LENGTH = 100, 128
 """Values of a label that are told apart, and the characters one may have; the others are `other`."""
@@ -76,6 +77,7 @@ class Metrics:
         self._agents = Bounded()
         self._active: Counter[str] = Counter()
         self._viewers = 0
+        self._queued = 0
         self._provider: MeterProvider | None = None
         self._registry = CollectorRegistry(auto_describe=False)
         self._scraping = Lock()
@@ -139,6 +141,16 @@ class Metrics:
         if run.finished_at is not None:
             self._run_duration.record((run.finished_at - run.created_at).total_seconds(), labels)
 
+    def serves(self, agents: Iterable[str]) -> None:
+        """Begin each agent's series at zero: one that begins with its first run hides that from rate()."""
+        for agent in agents:
+            for status in ENDED:
+                self._runs.add(0, {"agent": self._agents(agent), "status": status.value})
+
+    def queued(self, runs: int) -> None:
+        """So many wait for a process, over all of the deployment."""
+        self._queued = runs
+
     def viewer_came(self) -> None:
         self._viewers += 1
 
@@ -176,6 +188,12 @@ class Metrics:
         meter.create_observable_up_down_counter(
             "waggle.runs.active", [self._observe_active], "{run}", "Runs that are going on."
         )
+        meter.create_observable_gauge(
+            "waggle.runs.queued",
+            [self._observe_queued],
+            "{run}",
+            "Runs that wait, of the whole deployment.",
+        )
         self._run_duration = meter.create_histogram(
             "waggle.run.duration", "s", "From a run's request to its end.", explicit_bucket_boundaries_advisory=DURATION
         )
@@ -203,6 +221,9 @@ class Metrics:
 
     def _observe_active(self, _: CallbackOptions) -> Iterable[Observation]:
         return [Observation(count, {"agent": agent}) for agent, count in list(self._active.items())]
+
+    def _observe_queued(self, _: CallbackOptions) -> Iterable[Observation]:
+        return [Observation(self._queued)]
 
     def _observe_viewers(self, _: CallbackOptions) -> Iterable[Observation]:
         return [Observation(self._viewers)]

@@ -103,7 +103,7 @@ class Keeper:
         renewed = looked = self._in_touch_since = loop.time()
         while True:
             began = loop.time()
-            if began - looked > self._settings.lease_s / 3:
+            if began - looked > LOOK_S + self._settings.lease_s / 3:
                 self._in_touch_since = began  # this process hung
             looked = began
             try:

@@ -400,8 +400,8 @@ class Runner:
             standing = await self._store.standing(run_id, run.request.caller)
         except NotFound:
             return None
-        if not standing.ended:
-            return None
+        if not standing.ended or standing.first_attempt > run.attempt:
+            return None  # it was begun anew, and what viewers saw here is void
         if standing.attempt != run.attempt:
             run.log.begin(standing.attempt, run.log.last.seq)
         return await self._queue.record(run_id)

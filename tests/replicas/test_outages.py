@@ -1,5 +1,6 @@
 """Postgres restarted under load, and Redis gone and come back empty: nothing is lost, and nothing hangs."""
 
+import signal
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -127,6 +128,32 @@ async def test_nobody_alive_is_taken_for_dead_after_an_outage(
             group.start_soon(watch, replicas.clients[1], run_id, ended)
     assert [event.type for event in ended if event.type.startswith("run.r")] == []
     assert len(openai.requests) == 3
+
+
+async def test_a_process_that_hung_says_nothing_more(postgres_url: str, openai: OpenAIWire, tmp_path: Path) -> None:
+    """Its run was executed elsewhere meanwhile: its viewers see that, not the end of what it still had to say."""
+    replies = iter((Text(TEXT, interval_s=0.01), Text("another answer")))
+    openai.replies = lambda _: next(replies)
+    async with replicas_of(tmp_path, variables(openai) | {"DATABASE_URL": postgres_url, "LEASE_S": "3"}, 1) as replicas:
+        hanging = replicas.clients[0]
+        run_id = (await hanging.post("/agents/assistant/runs", json={"task": "hi"})).json()["run_id"]
+        seen: list[Event] = []
+        async with anyio.create_task_group() as group:
+            group.start_soon(watch, hanging, run_id, seen)
+            with anyio.fail_after(30):
+                while len(seen) < 10:
+                    await anyio.sleep(0.01)
+            replicas.processes[0].process.send_signal(signal.SIGSTOP)
+            await replicas.start()
+            run = await until_standing(replicas.clients[1], run_id, "completed")
+            replicas.processes[0].process.send_signal(signal.SIGCONT)
+        assert (run["output"], (await until_standing(hanging, run_id, "completed"))["output"]) == (
+            "another answer",
+        ) * 2
+        began = next(index for index, event in enumerate(seen) if event.type == "run.restarted")
+        shown = [event.data["message"]["id"] for event in seen[began:] if event.type == "message"]
+        assert shown == [message["id"] for message in (await hanging.get(f"/runs/{run_id}")).json()["messages"]]
+        assert seen[-1].type == "run.completed"
 
 
 async def test_redis_goes_and_comes_back_empty(

@@ -19,6 +19,7 @@ from app.api.middleware import BodyLimit, Named
 from app.runs.bells import Bells
 from app.runs.control import Control
 from app.runs.deletion import Deletion
+from app.runs.execution import Execution
 from app.runs.keeper import Keeper
 from app.runs.log import RunLogs
 from app.runs.pages import Writer
@@ -31,12 +32,14 @@ from app.store.allowances import Limits
 from app.store.database import Database
 from app.store.export import Export
 from app.store.history import History
+from app.store.overdue import Overdue
 from app.store.pages import pages_for
 from app.store.peers import peers_for
 from app.store.queue import Queue
 from app.store.rates import Rates
 from app.store.retention import Retention
 from app.store.runs import RunStore
+from app.store.said import Said
 from app.store.sessions import SessionStore
 from app.store.webhooks import WebhookStore
 from app.telemetry.instrumentors import instrument_app
@@ -54,7 +57,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     identity = Identity(settings)
     database = Database(settings)
     store = RunStore(database, settings.lease_s, _limits(settings))
-    queue = Queue(database, settings.lease_s, settings.state_versions, settings.max_restarts)
+    queue = Queue(database, settings.lease_s, settings.state_versions)
+    overdue = Overdue(database, settings.max_restarts)
     registry = Registry(settings)
     telemetry = Telemetry(settings)
     peers = peers_for(database)
@@ -62,7 +66,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     pages = pages_for(settings, database, peers)
     writer = Writer(pages) if pages is not None else None
     webhooks = Webhooks(settings, WebhookStore(database), telemetry.metrics)
-    runner = Runner(settings, registry, store, queue, peers, logs, bells, writer, webhooks, telemetry.metrics)
+    execution = Execution(settings, store, queue, peers, bells, writer, webhooks, telemetry.metrics)
+    runner = Runner(settings, registry, store, execution, peers, logs, bells, writer, telemetry.metrics)
     session_store = SessionStore(database)
     deletion = Deletion(session_store, peers, logs, pages)
     parts = Parts(
@@ -75,9 +80,9 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         registry=registry,
         runner=runner,
         viewing=Viewing(store, peers, logs, bells, pages, settings.disconnect_grace_s),
-        control=Control(runner, store, peers, bells, settings.cancel_timeout_s),
+        control=Control(runner, store, Said(database), peers, bells, settings.cancel_timeout_s),
         deletion=deletion,
-        keeper=Keeper(settings, runner, queue, peers, bells, writer, telemetry.metrics),
+        keeper=Keeper(settings, runner, queue, overdue, peers, bells, writer, telemetry.metrics),
         tidying=Tidying(_retention(settings, database), deletion, pages),
         webhooks=webhooks,
         peers=peers,

@@ -19,7 +19,6 @@ from app.telemetry.provider import traceresponse
 logger = logging.getLogger(__name__)
 _PROBES = {"/livez", "/readyz", "/metrics"}
 """Asked every few seconds."""
-NOTHING = "default-src 'none'; frame-ancestors 'none'"
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 
 
@@ -66,11 +65,10 @@ class Named:
 
 
 def _protect(headers: MutableHeaders) -> None:
-    """What a browser is to make of an answer, should it come to show one: nothing, and nothing of it is kept."""
+    """What a browser is to make of an answer: take it for what it says it is, show it in no frame, keep it nowhere."""
     headers["X-Content-Type-Options"] = "nosniff"
     headers["Referrer-Policy"] = "no-referrer"
-    page = headers.get("content-type", "").startswith("text/html")
-    headers.setdefault("Content-Security-Policy", "frame-ancestors 'none'" if page else NOTHING)
+    headers.setdefault("Content-Security-Policy", "frame-ancestors 'none'")
     headers.setdefault("Cache-Control", "no-store")
 
 

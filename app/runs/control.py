@@ -10,11 +10,12 @@ from app.caller import Caller
 from app.errors import InvalidInput, NotWaiting
 from app.events import InputRequest, Run, RunStatus
 from app.runs.bells import Bells
-from app.runs.run import Stop
-from app.runs.runner import Runner, identity_of
+from app.runs.run import Stop, identity_of
+from app.runs.runner import Runner
 from app.store.peers import Peers
 from app.store.rows import ENDED
 from app.store.runs import RunStore
+from app.store.said import Said
 from app.telemetry.feedback import tell_feedback
 
 LOOK_S = 0.5
@@ -26,9 +27,12 @@ MARGIN_S = 5.0
 class Control:
     """For runs wherever they are executed; they are found for their caller only."""
 
-    def __init__(self, runner: Runner, store: RunStore, peers: Peers, bells: Bells, cancel_timeout_s: float) -> None:
+    def __init__(
+        self, runner: Runner, store: RunStore, said: Said, peers: Peers, bells: Bells, cancel_timeout_s: float
+    ) -> None:
         self._runner = runner
         self._store = store
+        self._said = said
         self._peers = peers
         self._bells = bells
         self._deadline_s = cancel_timeout_s + MARGIN_S
@@ -59,11 +63,11 @@ class Control:
 
         Raises NotFound, NotWaiting, and InvalidInput where the answer is not what was asked for.
         """
-        question = await self._store.question(run_id, caller, input_id)
+        question = await self._said.question(run_id, caller, input_id)
         if question is None:
             raise NotWaiting(f"Run {run_id!r} does not wait for input.")
         _check(question, value)
-        run, goes_on = await self._store.answer(run_id, caller, question.input_id, value)
+        run, goes_on = await self._said.answer(run_id, caller, question.input_id, value)
         if goes_on:
             await self._peers.tell("queued", run_id)
             await self._peers.tell("changed", run_id)
@@ -73,7 +77,7 @@ class Control:
         self, run_id: str, caller: Caller, *, score: float, label: str | None, comment: str | None
     ) -> None:
         """Keep what a person said of the run, and tell the trace backends. Raises NotFound."""
-        run, root = await self._store.add_feedback(run_id, caller, score=score, label=label, comment=comment)
+        run, root = await self._said.add_feedback(run_id, caller, score=score, label=label, comment=comment)
         if root is not None and run.status is not RunStatus.QUEUED:
             tell_feedback(identity_of(run, caller), run.trace_id, root, score, label, comment)
 

@@ -12,6 +12,7 @@ from app.runs.bells import Bells
 from app.runs.pages import Writer
 from app.runs.runner import Runner
 from app.settings import Settings
+from app.store.overdue import Overdue
 from app.store.peers import Peers
 from app.store.queue import Queue
 from app.telemetry.metrics import Metrics
@@ -30,6 +31,7 @@ class Keeper:
         settings: Settings,
         runner: Runner,
         queue: Queue,
+        overdue: Overdue,
         peers: Peers,
         bells: Bells,
         writer: Writer | None,
@@ -38,6 +40,7 @@ class Keeper:
         self._settings = settings
         self._runner = runner
         self._queue = queue
+        self._overdue = overdue
         self._peers = peers
         self._bells = bells
         self._writer = writer
@@ -112,18 +115,18 @@ class Keeper:
                     self._runner.heed(asked, await self._queue.renew(asked))
                     renewed = began
                 await self._take_over()
-                if expired := await self._queue.expire_inputs():
+                if expired := await self._overdue.expire_inputs():
                     await self._peers.tell("changed", *expired)
-                self._metrics.queued(await self._queue.length())
+                self._metrics.queued(await self._overdue.length())
                 self._reach()
             except Unavailable:
                 self._miss()
             await asyncio.sleep(LOOK_S)
 
     async def _take_over(self) -> None:
-        others = await self._queue.owners() - {self._peers.process_id}
+        others = await self._overdue.owners() - {self._peers.process_id}
         dead = await self._peers.dead(others) if others else set()
-        lost = await self._queue.take_over(dead, unvouched=self._could_vouch())
+        lost = await self._overdue.take_over(dead, unvouched=self._could_vouch())
         if lost:
             logger.warning("Runs of a process that is gone were taken over: %d", len(lost))
             await self._peers.tell("changed", *lost)

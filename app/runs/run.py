@@ -12,6 +12,7 @@ from app.events import Run, RunEvent
 from app.runs.log import RunLog
 from app.store.runs import IfBusy, Key
 from app.task import ImagePart, Task, TextPart
+from app.telemetry.identity import Identity
 from app.telemetry.metrics import Metrics
 from app.telemetry.root import RunSpan
 
@@ -86,6 +87,17 @@ def restored(run: Run, caller: Caller, stored: dict[str, Any]) -> RunRequest:
     )
 
 
+def identity_of(record: Run, caller: Caller) -> Identity:
+    return Identity(
+        run_id=record.run_id,
+        session_id=record.session_id,
+        agent=record.agent,
+        tenant=caller.tenant,
+        user_id=caller.user,
+        metadata=record.metadata,
+    )
+
+
 class LiveRun:
     """Its last viewer having left for `grace_s` stops it, unless it was asked to go on."""
 
@@ -123,6 +135,14 @@ class LiveRun:
         """Ask it to stop; the first wish counts."""
         if not self.stop_wish.done():
             self.stop_wish.set_result(why)
+
+    def heed(self, wishes: dict[str, str | None]) -> None:
+        """Stop if it is not among the runs that are still this process's, or somebody wants it stopped."""
+        run_id = self.record.run_id
+        if run_id not in wishes:
+            self.stop(Stop.LOST)
+        elif (wish := wishes[run_id]) is not None:
+            self.stop(WISHES[wish])
 
     def watched(self, viewers: int) -> None:
         """So many watch it in this process."""

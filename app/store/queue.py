@@ -1,41 +1,34 @@
-"""Runs, as the processes that execute them see them: claimed, vouched for, finished, paused, given back, taken over.
+"""Runs, as the processes that execute them see them: claimed, vouched for, finished, paused, given back.
 
 The runs table is the queue (docs/decisions/0011). A claim raises the run's attempt, and everything that its process
 writes afterwards names that attempt: a process that was taken for dead can write nothing more.
 """
 
-from collections.abc import Collection
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Row, and_, delete, exists, func, insert, select, text, tuple_, update
+from sqlalchemy import Row, and_, delete, exists, insert, select, tuple_, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.orm import aliased
 
 from app.caller import Caller
-from app.errors import InputExpired
 from app.events import InputRequest, Run, RunStatus
 from app.store.database import Database
 from app.store.rows import (
     HELD,
-    LOST,
     LeaseLost,
     Saved,
     announce,
     caller_of,
-    end,
     full_run,
     put_messages,
     question_of,
     run_of,
 )
-from app.store.runs import INTERRUPTED
 from app.store.tables import InputRow, RunRow, SessionRow, StateRow
 
-BATCH = 100
-"""Rows that one look at what is overdue takes."""
 CLAIMS = 5
 """How often another run is looked for when the session of the one found was taken meanwhile."""
 
@@ -64,11 +57,10 @@ class Claim:
 class Queue:
     """The runs that are to be executed, and those that are."""
 
-    def __init__(self, database: Database, lease_s: float, state_versions: int = 50, max_restarts: int = 3) -> None:
+    def __init__(self, database: Database, lease_s: float, state_versions: int = 50) -> None:
         self._database = database
         self._lease = timedelta(seconds=lease_s)
         self._state_versions = state_versions
-        self._max_restarts = max_restarts
 
     async def claim(self, owner: str) -> Claim | None:
         """Take the run that has waited longest of those that head a free session's queue; None where there is none."""
@@ -204,65 +196,6 @@ class Queue:
                 .returning(RunRow.id)
             )
             return released.first() is not None
-
-    async def owners(self) -> set[str]:
-        """The processes that have runs."""
-        query = select(RunRow.owner).where(RunRow.status == RunStatus.RUNNING).distinct()
-        async with self._database.reading() as connection:
-            return {owner for owner in await connection.scalars(query) if owner is not None}
-
-    async def length(self) -> int:
-        """How many runs wait for a process, of all sessions."""
-        query = select(func.count()).where(text("status = 'queued'"))  # the index's own words
-        async with self._database.reading() as connection:
-            return await connection.scalar(query.select_from(RunRow)) or 0
-
-    async def take_over(self, dead: Collection[str], *, unvouched: bool = True) -> list[str]:
-        """Of runs whose process is dead, or has not vouched for them: queue again, or end. Those runs' ids."""
-        now = datetime.now(UTC)
-        whose = RunRow.owner.in_(dead) | RunRow.owner.is_(None)
-        if unvouched:
-            whose |= RunRow.lease_expires_at < self._database.later()
-        lost = select(RunRow.__table__).where(RunRow.status == RunStatus.RUNNING, whose)
-        async with self._database.reading() as connection:
-            if (await connection.execute(lost.limit(1))).first() is None:
-                return []
-        async with self._database.writing() as connection:
-            rows = (await connection.execute(lost.limit(BATCH).with_for_update(skip_locked=True))).all()
-            for row in rows:
-                if row.stop_wish is not None:
-                    reason = INTERRUPTED if row.stop_wish == "interrupted" else "Cancelled by the caller."
-                    await end(connection, row, RunStatus.CANCELLED, stop_reason=reason)
-                elif row.background and row.restarts < self._max_restarts:
-                    await connection.execute(
-                        update(RunRow)
-                        .where(RunRow.id == row.id, RunRow.attempt == row.attempt)
-                        .values(status=RunStatus.QUEUED, owner=None, queued_at=now, restarts=row.restarts + 1)
-                    )
-                else:
-                    await end(connection, row, RunStatus.FAILED, error=LOST)
-        return [row.id for row in rows]
-
-    async def expire_inputs(self) -> list[str]:
-        """Fail the runs whose questions nobody answered in time; their ids."""
-        now = datetime.now(UTC)
-        overdue = (
-            select(RunRow.__table__)
-            .join(InputRow, InputRow.run_id == RunRow.id)
-            .where(InputRow.answered_at.is_(None), InputRow.expires_at < now)
-            .where(RunRow.status == RunStatus.INPUT_REQUIRED)
-        )
-        async with self._database.reading() as connection:
-            found = (await connection.execute(overdue.limit(BATCH))).all()
-        if not found:
-            return []
-        expired = InputExpired("Nobody answered the run's question in time: run it again.")
-        async with self._database.writing() as connection:
-            locked = overdue.limit(BATCH).with_for_update(of=RunRow, skip_locked=True)
-            rows = (await connection.execute(locked)).all()
-            for row in rows:
-                await end(connection, row, RunStatus.FAILED, error=expired)
-        return [row.id for row in rows]
 
     async def record(self, run_id: str) -> Run | None:
         """A run with its messages, whoever's it is; None for one that was deleted."""

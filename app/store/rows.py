@@ -17,6 +17,7 @@ from app.store.tables import NOBODY, InputRow, MessageRow, RunRow, SessionRow, S
 
 MESSAGES: TypeAdapter[Message] = TypeAdapter(Message)
 LOST = RunLost("The process that executed this run ended before the run did; its session is as it was before.")
+INTERRUPTED = "Interrupted by a newer run of the session."
 HELD = (RunStatus.RUNNING, RunStatus.INPUT_REQUIRED)
 """The statuses of a run that holds its session."""
 ENDED = (RunStatus.COMPLETED, RunStatus.FAILED, RunStatus.CANCELLED)

@@ -1,4 +1,4 @@
-"""Runs, as their callers see them: admitted, looked at, stopped, answered. Each function is one short transaction.
+"""Runs, as their callers see them: admitted, looked at, stopped. Each function is one short transaction.
 
 Who may run is decided while the session's row is locked (SQLite has one writer anyway), so that one post after the
 other is decided, and the partial unique index on `runs` would refuse what a mistake here let through.
@@ -12,21 +12,20 @@ from sqlalchemy import delete, insert, select, update
 from sqlalchemy.dialects.postgresql import insert as insert_unless
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
-from uuid_utils import uuid7
 
 from app.caller import Caller
-from app.errors import InvalidInput, NotFound, NotWaiting, SessionBusy, SessionConflict, SessionFull, Unavailable
-from app.events import InputRequest, Position, Run, RunStatus
+from app.errors import InvalidInput, NotFound, SessionBusy, SessionConflict, SessionFull, Unavailable
+from app.events import Position, Run, RunStatus
 from app.store.allowances import Limits, within
 from app.store.database import Database
 from app.store.rows import (
     ENDED,
+    INTERRUPTED,
     Saved,
     Stopped,
     full_run,
     open_question,
     owned_by,
-    question_of,
     run_of,
     runs_of,
     saved_in,
@@ -35,12 +34,11 @@ from app.store.rows import (
     the_run,
     unended,
 )
-from app.store.tables import FeedbackRow, IdempotencyRow, InputRow, RunRow, SessionRow
+from app.store.tables import IdempotencyRow, RunRow, SessionRow
 
 IfBusy = Literal["reject", "enqueue", "interrupt"]
 ADMISSIONS = 5
 """How often an admission is decided anew when another process took the session meanwhile."""
-INTERRUPTED = "Interrupted by a newer run of the session."
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,59 +215,6 @@ class RunStore:
             if queued_only and row.status != RunStatus.QUEUED:
                 return Stopped(run_id, ended=False)
             return await stop(connection, row, wish, reason)
-
-    async def answer(self, run_id: str, caller: Caller, input_id: str | None, value: Any) -> tuple[Run, bool]:
-        """Let the run go on with a person's answer; whether it does: the same answer twice is one.
-
-        Raises NotFound, and NotWaiting where it asks nothing, or something else.
-        """
-        now = datetime.now(UTC)
-        async with self._database.writing() as connection:
-            row = await the_run(connection, run_id, caller)
-            asked = select(InputRow.__table__).where(InputRow.run_id == run_id)
-            asked = asked.where(InputRow.id == input_id) if input_id else asked.order_by(InputRow.created_at.desc())
-            question = (await connection.execute(asked.limit(1))).first()
-            if question is None:
-                raise NotWaiting(
-                    f"Run {run_id!r} does not wait for that: its input_request says for what, if anything."
-                )
-            if question.answered_at is not None:
-                if question.answer == {"value": value}:
-                    return run_of(row, []), False
-                raise NotWaiting(f"Run {run_id!r} does not wait for input (any more).")
-            await connection.execute(
-                update(InputRow).where(InputRow.id == question.id).values(answer={"value": value}, answered_at=now)
-            )
-            await connection.execute(
-                update(RunRow).where(RunRow.id == run_id).values(status=RunStatus.QUEUED, queued_at=now)
-            )
-            row = (await connection.execute(runs_of(caller).where(RunRow.id == run_id))).one()
-        return run_of(row, []), True
-
-    async def question(self, run_id: str, caller: Caller, input_id: str | None) -> InputRequest | None:
-        """What the run asked last, answered or not, or that one; None where it asked nothing. Raises NotFound."""
-        await self.standing(run_id, caller)
-        query = select(InputRow.__table__).where(InputRow.run_id == run_id)
-        query = query.where(InputRow.id == input_id) if input_id else query.order_by(InputRow.created_at.desc())
-        async with self._database.reading() as connection:
-            row = (await connection.execute(query.limit(1))).first()
-        return None if row is None else question_of(row)
-
-    async def add_feedback(
-        self, run_id: str, caller: Caller, *, score: float, label: str | None, comment: str | None
-    ) -> tuple[Run, str | None]:
-        """Keep what was said of the run; the run without its messages, and its root's span. Raises NotFound."""
-        async with self._database.writing() as connection:
-            row = (await connection.execute(runs_of(caller).where(RunRow.id == run_id))).first()
-            if row is None:
-                raise NotFound(f"There is no run {run_id!r}.")
-            now = datetime.now(UTC)
-            await connection.execute(
-                insert(FeedbackRow).values(
-                    id=str(uuid7()), run_id=run_id, score=score, label=label, comment=comment, created_at=now
-                )
-            )
-        return run_of(row, []), row.root_span_id
 
     async def of_session(self, session_id: str, caller: Caller, limit: int, before: str | None) -> list[Run]:
         """A session's runs without their messages, newest first, older than run `before`."""

@@ -233,8 +233,8 @@ async def test_what_it_did_is_recorded_however_long_that_takes(
         return await finish(*what)
 
     monkeypatch.setattr(Queue, "finish", refused)
-    monkeypatch.setattr("app.runs.runner.FIRST_PAUSE_S", 0.001)
-    monkeypatch.setattr("app.runs.runner.LONGEST_PAUSE_S", 0.001)
+    monkeypatch.setattr("app.runs.execution.FIRST_PAUSE_S", 0.001)
+    monkeypatch.setattr("app.runs.execution.LONGEST_PAUSE_S", 0.001)
     async with serving(**with_openai) as service:
         run = (await post(service, "/agents/assistant/runs", task="hi")).json()
         stream = await service.client.get(f"/runs/{run['run_id']}/stream")

@@ -50,7 +50,7 @@ async def test_sessions_in_which_nothing_happens_go(store: Store, database: Data
     assert claim is not None
     await store.queue.pause(asking(waiting), 1, b"{}", 5)
     run = (await store.of_session("old", ANN, 1, None))[0]
-    await store.add_feedback(run.run_id, ANN, score=1, label=None, comment=None)
+    await store.said.add_feedback(run.run_id, ANN, score=1, label=None, comment=None)
     async with database.writing() as connection:
         old = SessionRow.id.in_(["old", "waits"])
         await connection.execute(update(SessionRow).where(old).values(updated_at=datetime.now(UTC) - 2 * DAY))
@@ -104,7 +104,7 @@ async def test_all_that_is_kept_of_a_caller_is_exported(store: Store, database: 
     monkeypatch.setattr("app.store.export.PAGE", 2)
     for number in range(5):
         run_id = await completed_run(store, f"s-{number}")
-        await store.add_feedback(run_id, ANN, score=0.5, label="fair", comment="So so.")
+        await store.said.add_feedback(run_id, ANN, score=0.5, label="fair", comment="So so.")
     other = new_run("bobs", user="bob")
     await store.complete(other, await store.run(other, BOB))
     lines = [orjson.loads(line) async for line in Export(database).lines(ANN)]

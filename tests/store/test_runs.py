@@ -28,9 +28,11 @@ from app.messages import Structured, Text, ToolCall
 from app.settings import Settings
 from app.store.allowances import Limits
 from app.store.database import HEAD, Database
+from app.store.overdue import Overdue
 from app.store.queue import Queue
 from app.store.rows import LeaseLost, Saved
 from app.store.runs import Admission, Key, NewRun, RunStore
+from app.store.said import Said
 from app.store.tables import InputRow, RunRow, SessionRow, StateRow, Table
 
 ANN, BOB = Caller(user="ann"), Caller(user="bob")
@@ -55,7 +57,9 @@ class Store(RunStore):
 
     def __init__(self, database: Database, limits: Limits) -> None:
         super().__init__(database, lease_s=30, limits=limits)
-        self.queue = Queue(database, lease_s=30, state_versions=3, max_restarts=2)
+        self.queue = Queue(database, lease_s=30, state_versions=3)
+        self.overdue = Overdue(database, max_restarts=2)
+        self.said = Said(database)
 
     async def run(self, run: Run, caller: Caller = ANN, **wanted: Any) -> Saved:
         """Admitted, to be executed at once."""
@@ -156,7 +160,7 @@ async def test_a_session_is_its_owners_and_its_agents(store: Store) -> None:
         with pytest.raises(NotFound):
             await store.stop(run.run_id, stranger, "cancelled", "")
         with pytest.raises(NotFound):
-            await store.answer(run.run_id, stranger, None, "yes")
+            await store.said.answer(run.run_id, stranger, None, "yes")
         assert await store.of_session("s", stranger, 10, None) == []
     with pytest.raises(SessionConflict):
         await store.run(new_run(agent="other"))
@@ -188,13 +192,13 @@ async def test_a_dead_processs_runs_are_taken_over(store: Store) -> None:
         claim = await store.queue.claim("dead")
         assert claim is not None
         assert (claim.run.run_id, claim.attempt, claim.restarted) == (background.run_id, attempt, attempt > 1)
-        assert await store.queue.owners() == {"dead"}
-        lost = await store.queue.take_over({"dead"})
+        assert await store.overdue.owners() == {"dead"}
+        lost = await store.overdue.take_over({"dead"})
         assert set(lost) == ({foreground.run_id, background.run_id} if attempt == 1 else {background.run_id})
     assert await store.queue.claim("alive") is None
     for run in (foreground, background):
         assert (await store.get(run.run_id, ANN)).status is RunStatus.FAILED
-    assert await store.queue.take_over({"dead"}) == []
+    assert await store.overdue.take_over({"dead"}) == []
 
 
 async def test_an_older_attempt_can_write_nothing(store: Store) -> None:
@@ -202,7 +206,7 @@ async def test_an_older_attempt_can_write_nothing(store: Store) -> None:
     run = new_run()
     await store.try_to(run, owner=None)
     old = await store.queue.claim("one")
-    await store.queue.take_over({"one"})
+    await store.overdue.take_over({"one"})
     new = await store.queue.claim("two")
     assert old is not None
     assert new is not None
@@ -370,15 +374,15 @@ async def test_a_question_holds_the_session_until_it_is_answered(store: Store, d
     with pytest.raises(SessionBusy):
         await store.run(new_run())
     with pytest.raises(NotWaiting):
-        await store.answer(run.run_id, ANN, "another question", "red")
-    assert [(await store.answer(run.run_id, ANN, None, "red"))[1] for _ in range(3)] == [True, False, False]
+        await store.said.answer(run.run_id, ANN, "another question", "red")
+    assert [(await store.said.answer(run.run_id, ANN, None, "red"))[1] for _ in range(3)] == [True, False, False]
     with pytest.raises(NotWaiting):
-        await store.answer(run.run_id, ANN, None, "blue")
+        await store.said.answer(run.run_id, ANN, None, "blue")
     claim = await store.queue.claim("elsewhere")
     assert claim is not None
     assert (claim.attempt, claim.last_seq, claim.restarted) == (2, 7, False)
     assert (claim.checkpoint, claim.answer, claim.question) == (b"checkpoint", "red", asked.input_request)
-    await store.queue.take_over({"elsewhere"})
+    await store.overdue.take_over({"elsewhere"})
     again = await store.queue.claim("a third")
     assert again is not None
     assert (again.attempt, again.restarted, again.checkpoint, again.answer) == (3, True, b"checkpoint", "red")
@@ -390,14 +394,14 @@ async def test_an_unanswered_question_expires(store: Store, database: Database) 
     run = new_run()
     await store.run(run)
     await store.queue.pause(asking(run), 1, b"{}", 3)
-    assert await store.queue.expire_inputs() == []
+    assert await store.overdue.expire_inputs() == []
     async with database.writing() as connection:
         await connection.execute(update(InputRow).values(expires_at=datetime.now(UTC)))
-    assert await store.queue.expire_inputs() == [run.run_id]
+    assert await store.overdue.expire_inputs() == [run.run_id]
     failed = await store.get(run.run_id, ANN)
     assert (failed.status, failed.error and failed.error["status"]) == (RunStatus.FAILED, 504)
     with pytest.raises(NotWaiting):
-        await store.answer(run.run_id, ANN, None, "red")
+        await store.said.answer(run.run_id, ANN, None, "red")
     await store.run(new_run())
 
 
@@ -464,12 +468,12 @@ async def test_an_older_attempt_vouches_for_nothing(store: Store, database: Data
     run = new_run()
     await store.try_to(run, owner=None)
     await store.queue.claim("hung")
-    await store.queue.take_over({"hung"})
+    await store.overdue.take_over({"hung"})
     await store.queue.claim("dead")
     await expire(database, run)
     assert await store.queue.renew({run.run_id: 1}) == {}
-    assert await store.queue.take_over(set(), unvouched=False) == []
-    assert await store.queue.take_over(set()) == [run.run_id]
+    assert await store.overdue.take_over(set(), unvouched=False) == []
+    assert await store.overdue.take_over(set()) == [run.run_id]
 
 
 class AnHourOff(datetime):
@@ -491,7 +495,7 @@ async def test_leases_are_by_the_databases_clock(postgres_url: str, monkeypatch:
     await store.queue.claim("there")
     for module in ("runs", "queue", "rows", "database"):
         monkeypatch.setattr(f"app.store.{module}.datetime", AnHourOff)
-    assert await store.queue.take_over(set()) == []
+    assert await store.overdue.take_over(set()) == []
     with pytest.raises(SessionBusy):
         await store.run(new_run())
     await database.close()

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from app.telemetry.metrics import MAX_LENGTH, MAX_VALUES
+from app.telemetry.span_metrics import MAX_LENGTH, MAX_VALUES
 from tests.api.test_runs import scripted
 from tests.servers.honeyhive import HoneyHive
 from tests.servers.openai_wire import OpenAIWire

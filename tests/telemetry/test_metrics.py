@@ -22,7 +22,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from app.settings import Settings
 from app.telemetry.delivery import Delivery
-from app.telemetry.metrics import DURATION, MAX_VALUES, TOKENS, Metrics
+from app.telemetry.metrics import Metrics
+from app.telemetry.span_metrics import DURATION, MAX_VALUES, TOKENS
 from tests.api.test_runs import scripted
 from tests.servers.honeyhive import HoneyHive
 from tests.servers.openai_wire import OpenAIWire

@@ -1,8 +1,6 @@
 """Forks, the way back, and what goes with a session, on a real SQLite and a real Postgres."""
 
-from collections.abc import AsyncIterator
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import anyio
@@ -13,7 +11,6 @@ from app.caller import Caller
 from app.errors import AppError, NotFound, NotInConversation, SessionBusy, SessionExists, StateGone
 from app.events import Run, RunStatus
 from app.messages import Text
-from app.settings import Settings
 from app.store.allowances import Limits
 from app.store.database import Database
 from app.store.history import History, Point
@@ -21,20 +18,6 @@ from app.store.rows import Saved
 from app.store.sessions import Deleted, SessionStore
 from app.store.tables import MessageRow, SessionRow, StateRow
 from tests.store.test_runs import ANN, BOB, Store, asking, completed, new_run, until_blocked
-
-
-@pytest.fixture(params=["sqlite", "postgres"])
-def settings(request: pytest.FixtureRequest, tmp_path: Path) -> Settings:
-    url = request.getfixturevalue("postgres_url") if request.param == "postgres" else None
-    return Settings(_env_file=None, data_dir=tmp_path, database_url=url)
-
-
-@pytest.fixture
-async def database(settings: Settings) -> AsyncIterator[Database]:
-    database = Database(settings)
-    await database.start()
-    yield database
-    await database.close()
 
 
 @pytest.fixture

@@ -23,14 +23,6 @@ from tests.process import ROOT, environment
 from tests.servers.postgres import Postgres
 from tests.store.hearing import WITHIN_S, Heard, until
 
-STORES = ["sqlite", "postgres"]
-
-
-@pytest.fixture(params=STORES)
-def settings(request: pytest.FixtureRequest, tmp_path: Path) -> Settings:
-    url = request.getfixturevalue("postgres_url") if request.param == "postgres" else None
-    return Settings(_env_file=None, data_dir=tmp_path, database_url=url)
-
 
 @pytest.fixture
 def on_postgres(postgres_url: str) -> Settings:

@@ -16,9 +16,9 @@ from app.store.export import Export
 from app.store.retention import Removed, Retention
 from app.store.runs import Key
 from app.store.tables import FeedbackRow, IdempotencyRow, MessageRow, RunRow, SessionRow, StateRow
-from tests.store.test_runs import ANN, BOB, Store, asking, database, new_run, settings, store
+from tests.store.test_runs import ANN, BOB, Store, asking, new_run, store
 
-__all__ = ["database", "settings", "store"]
+__all__ = ["store"]
 
 DAY = timedelta(days=1)
 

@@ -1,6 +1,5 @@
 """Admission, leases and fencing, on a real SQLite and a real Postgres."""
 
-from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -36,20 +35,6 @@ from app.store.said import Said
 from app.store.tables import InputRow, RunRow, SessionRow, StateRow, Table
 
 ANN, BOB = Caller(user="ann"), Caller(user="bob")
-
-
-@pytest.fixture(params=["sqlite", "postgres"])
-def settings(request: pytest.FixtureRequest, tmp_path: Path) -> Settings:
-    url = request.getfixturevalue("postgres_url") if request.param == "postgres" else None
-    return Settings(_env_file=None, data_dir=tmp_path, database_url=url)
-
-
-@pytest.fixture
-async def database(settings: Settings) -> AsyncIterator[Database]:
-    database = Database(settings)
-    await database.start()
-    yield database
-    await database.close()
 
 
 class Store(RunStore):

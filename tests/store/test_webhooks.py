@@ -1,8 +1,6 @@
 """Webhooks that are due, on a real SQLite and a real Postgres."""
 
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import anyio
@@ -23,20 +21,6 @@ URL = "https://hooks.example/runs?key=1"
 
 def after(seconds: float) -> datetime:
     return NOW + timedelta(seconds=seconds)
-
-
-@pytest.fixture(params=["sqlite", "postgres"])
-def settings(request: pytest.FixtureRequest, tmp_path: Path) -> Settings:
-    url = request.getfixturevalue("postgres_url") if request.param == "postgres" else None
-    return Settings(_env_file=None, data_dir=tmp_path, database_url=url)
-
-
-@pytest.fixture
-async def database(settings: Settings) -> AsyncIterator[Database]:
-    database = Database(settings)
-    await database.start()
-    yield database
-    await database.close()
 
 
 @pytest.fixture

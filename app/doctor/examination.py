@@ -17,13 +17,13 @@ from app.telemetry.provider import set_up
 from app.telemetry.reach import TIMEOUT_S, Backend
 from app.telemetry.reach import backends as configured
 
-DATABASE_S, AGENTS_S, MODEL_S = 12, 35, 30
+CREDENTIALS_S, DATABASE_S, AGENTS_S, MODEL_S = 15, 12, 35, 30
 PROBE_S = RUN_S + FLUSH_S + 10
 """With the start and the end of the service."""
 BACKEND_S = TIMEOUT_S + 2
 """A backend that sends its answer byte by byte, and a slow name server, have no deadline but this."""
 
-PARTS = ("tracer-provider", "data-dir", "database", "agents", "instrumentors", "embedded-model", "model")
+PARTS = ("tracer-provider", "credentials", "data-dir", "database", "agents", "instrumentors", "embedded-model", "model")
 VARIABLES = ("autogen-tracing", "honeyhive-variables", "otel-variables")
 
 T = TypeVar("T")
@@ -69,6 +69,7 @@ class Examination:
         for name, check in zip(VARIABLES, checks, strict=True):
             self._tell(self._sync(name, partial(check, self._environment, settings)))
         self._tell(self._sync("tracer-provider", wiring.tracer_provider))
+        self._tell(await self._within("credentials", CREDENTIALS_S, parts.credentials(settings)))
         self._tell(self._sync("data-dir", lambda: parts.data_dir(settings)))
         self._tell(await self._within("database", DATABASE_S, parts.database(settings)))
         set_up(settings)  # an agent's file that sets a provider of its own comes too late in a service

@@ -8,8 +8,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from app.agents.trial import ModelTrial, embedded_model_problem, try_agents, try_model
+from app.api.identity.gate import Identity
 from app.doctor.result import Finding, Result, skipped, summed
 from app.doctor.threads import apart
+from app.errors import Unavailable
 from app.settings import Settings
 from app.store.condition import Condition, condition, folder
 
@@ -42,6 +44,26 @@ def data_dir(settings: Settings) -> Result:
         found = f"{where}'s disk has {free // 2**20} MiB left"
         return Result("data-dir", "warn", found, "Free some room, or move DATA_DIR to another disk.")
     return Result("data-dir", "ok", f"{where} can be written")
+
+
+async def credentials(settings: Settings) -> Result:
+    """Keys can be read, and the keys of the token issuer be had."""
+    if not settings.asks_for_credentials:
+        return skipped("credentials", "nobody is asked for any: API_KEYS, API_KEYS_FILE and JWT_ISSUER are not set")
+    try:
+        identity = Identity(settings)
+    except ValueError as error:
+        return Result("credentials", "fail", str(error), "Correct it: docs/authentication.md shows the format.")
+    try:
+        if identity.tokens is not None:
+            await identity.tokens.check()
+    except Unavailable:
+        advice = "Set JWT_ISSUER exactly as the provider names itself, or JWT_JWKS_URL to where its keys are."
+        return Result("credentials", "fail", f"the keys of {settings.jwt_issuer} cannot be had", advice)
+    finally:
+        await identity.close()
+    found = [f"{identity.keys.count} API keys"] if identity.keys.count else []
+    return Result("credentials", "ok", " and ".join([*found, *(["tokens"] if identity.tokens else [])]) + " let in")
 
 
 async def database(settings: Settings) -> Result:

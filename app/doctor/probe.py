@@ -72,12 +72,27 @@ async def probe(
     return Probe(tuple(results), said["trace_id"], said["run_id"], tuple(trace))
 
 
+FOR_CALLERS = (
+    "api_keys",
+    "api_keys_file",
+    "jwt_issuer",
+    "redis_url",
+    "rate_limit",
+    "budget_tokens",
+    "budget_usd",
+    "max_runs_per_caller",
+)
+"""What concerns those who call, or other processes: the probe is neither."""
+
+
 def _settings(settings: Settings, folder: Path, *, replayed: bool, without: Collection[str]) -> Settings:
     update: dict[str, Any] = {
         "data_dir": folder,
         "database_url": None,
         "agents_dir": FOLDER,
         "otel_metrics_exporter": "none",
+        **dict.fromkeys(FOR_CALLERS),
+        "allowed_hosts": (),
     }
     if replayed:
         script = folder / "script.json"

@@ -188,3 +188,11 @@ async def test_a_package_that_never_ends_to_be_imported_is_left_in_time(tmp_path
     assert said.failed == {"deadline"}
     assert said.check("deadline")["found"].startswith("importing the service ")
     assert said.check("packages")["status"] == "ok"
+
+
+async def test_credentials_and_limits_are_no_hindrance(tmp_path: Path) -> None:
+    """The probe is nobody's caller: once it was refused for want of a key."""
+    variables = {"MODEL": "replay:none", "API_KEYS": "acme:sk-acme-0123456789", "RATE_LIMIT": "1/day"}
+    said = await doctor(tmp_path, variables | {"ALLOWED_HOSTS": "a.example"}, "--offline", "--json")
+    assert said.check("credentials")["found"] == "1 API keys let in"
+    assert said.check("run")["status"] == "ok", said.out

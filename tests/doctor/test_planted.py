@@ -95,6 +95,10 @@ def agent(world: World, text: str) -> dict[str, str]:
     return {}
 
 
+def no_issuer(_: World) -> dict[str, str]:
+    return {"JWT_ISSUER": dead_url(), "JWT_AUDIENCE": "waggle"}
+
+
 def in_the_way(world: World) -> dict[str, str]:
     world.plant("file", "")
     return {"DATA_DIR": str(world.folder / "file" / "data")}
@@ -229,6 +233,14 @@ CASES = [
         "AUTOGEN_RUNTIME_SPANS",
         status="warn",
     ),
+    Case(
+        "a key of nobody",
+        lambda _: {"API_KEYS": "sk-only"},
+        "credentials",
+        "API_KEYS: entry 1",
+        "authentication.md",
+    ),
+    Case("no issuer", no_issuer, "credentials", "cannot be had", "JWT_ISSUER"),
     Case("the data cannot be written", in_the_way, "data-dir", "is a file, not a folder", "DATA_DIR"),
     Case("the file is no database", no_database, "database", "not a database", "DATA_DIR"),
     Case(

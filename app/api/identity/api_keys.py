@@ -87,6 +87,11 @@ class ApiKeys:
         """Why the file, as it is now, is not in force: the keys are those that it had before."""
         self._take(self._read() if file is not None else [])
 
+    @property
+    def count(self) -> int:
+        """How many there are, the expired ones too."""
+        return len(self._known)
+
     def find(self, presented: str) -> Principal | None:
         """Whom the key stands for; None where it is unknown or expired. Every key is compared, in constant time."""
         digest = sha256(presented.encode()).digest()

@@ -109,6 +109,10 @@ class Tokens:
     async def close(self) -> None:
         await self._jwks.close()
 
+    async def check(self) -> None:
+        """Raises Unavailable where the issuer's keys cannot be had."""
+        await self._jwks.key(None)
+
     async def find(self, token: str) -> Principal:
         """Raises Unauthorized, and Unavailable where the issuer's keys cannot be had."""
         try:

@@ -49,7 +49,10 @@ def data_dir(settings: Settings) -> Result:
 async def credentials(settings: Settings) -> Result:
     """Keys can be read, and the keys of the token issuer be had."""
     if not settings.asks_for_credentials:
-        return skipped("credentials", "nobody is asked for any: API_KEYS, API_KEYS_FILE and JWT_ISSUER are not set")
+        if settings.auth == "loopback":
+            return Result("credentials", "ok", f"none are asked for; it listens on {settings.host} alone")
+        advice = "Set API_KEYS or JWT_ISSUER, or see to it that only those reach the port who may do everything."
+        return Result("credentials", "warn", "AUTH=none: none are asked for, of anybody who reaches the port", advice)
     try:
         identity = Identity(settings)
     except ValueError as error:

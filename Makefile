@@ -13,7 +13,7 @@ PYTEST_ARGS ?=
 SYNC := UV_PROJECT_ENVIRONMENT=$(VENV) UV_PYTHON_DOWNLOADS=never $(BIN)/uv sync --locked --inexact --python $(BIN)/python
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test bench check audit sbom format clean
+.PHONY: help install run test bench check audit sbom try-image format clean
 
 help:
 	@echo "make run      serve the agents on http://127.0.0.1:8000"
@@ -23,6 +23,7 @@ help:
 	@echo "make check    formatting, lint, types, imports"
 	@echo "make audit    known vulnerabilities of what uv.lock holds, and bandit's rules"
 	@echo "make sbom     write sbom.json, CycloneDX, of what uv.lock holds"
+	@echo "make try-image  build the image on a clean Debian, run it locked down, stop it; as root, without an engine"
 	@echo "make format   format, and fix what can be fixed by itself"
 	@echo "make clean    remove .venv and caches; data/ stays"
 
@@ -55,6 +56,9 @@ audit: $(VENV)/.dev
 sbom: $(VENV)/.dev
 	$(BIN)/uv export --frozen --all-extras --all-groups --quiet \
 	  --format cyclonedx1.5 --preview-features sbom-export --output-file sbom.json >/dev/null
+
+try-image: $(VENV)/.dev
+	TRY_IMAGE=1 $(BIN)/python -m pytest tests/test_image.py -rs
 
 format: $(VENV)/.dev
 	$(BIN)/ruff format

@@ -1,25 +1,28 @@
 # syntax=docker/dockerfile:1
 
 # docker build --build-arg EXTRAS=local .    adds the embedded model, 1.1 GB, for which no key is needed
+# The same image from the same sources: docs/deploying.md. A tag moves, a digest does not: PYTHON=3.11-slim-bookworm@sha256:…
 ARG PYTHON=3.11-slim-bookworm
 
 FROM python:${PYTHON} AS build
 RUN pip install --no-cache-dir --disable-pip-version-check uv==0.13.9
 WORKDIR /opt/waggle
-ENV UV_PYTHON_DOWNLOADS=never UV_LINK_MODE=copy UV_COMPILE_BYTECODE=1
+# Compiled files go by what their sources hold, not by when they were written, which differs from build to build.
+ENV UV_PYTHON_DOWNLOADS=never UV_LINK_MODE=copy UV_COMPILE_BYTECODE=1 PYC_INVALIDATION_MODE=UNCHECKED_HASH
 # The lock's versions and hashes; the project itself is not installed but copied, so that its changes stay cheap.
 COPY pyproject.toml uv.lock ./
 ARG EXTRAS=""
 RUN --mount=type=cache,target=/root/.cache/uv \
     uv sync --frozen --no-dev --no-install-project $(for extra in ${EXTRAS}; do echo --extra $extra; done)
 COPY app app
-RUN .venv/bin/python -m compileall -q app
+RUN .venv/bin/python -m compileall -q --invalidation-mode checked-hash app
 
 FROM python:${PYTHON}
 # tini reaps the embedded model's process and passes signals on; libgomp1 is what llama.cpp links to.
 RUN apt-get update \
     && apt-get install --yes --no-install-recommends libgomp1 tini \
     && rm -rf /var/lib/apt/lists/* \
+    && find /var/cache /var/log -type f -delete \
     && install -d -o 10001 -g 10001 /data
 WORKDIR /opt/waggle
 COPY --from=build /opt/waggle /opt/waggle

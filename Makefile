@@ -13,7 +13,7 @@ PYTEST_ARGS ?=
 SYNC := UV_PROJECT_ENVIRONMENT=$(VENV) UV_PYTHON_DOWNLOADS=never $(BIN)/uv sync --locked --inexact --python $(BIN)/python
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test bench check format clean
+.PHONY: help install run test bench check audit sbom try-image format clean
 
 help:
 	@echo "make run      serve the agents on http://127.0.0.1:8000"
@@ -21,6 +21,9 @@ help:
 	@echo "make test     run the tests; PYTEST_ARGS='-k stream' and WORKERS=0 are passed on"
 	@echo "make bench    measure what tracing costs, beside plain AutoGen, in some minutes; ROUNDS=3"
 	@echo "make check    formatting, lint, types, imports"
+	@echo "make audit    known vulnerabilities of what uv.lock holds, and bandit's rules"
+	@echo "make sbom     write sbom.json, CycloneDX, of what uv.lock holds"
+	@echo "make try-image  build the image on a clean Debian, run it locked down, stop it; as root, without an engine"
 	@echo "make format   format, and fix what can be fixed by itself"
 	@echo "make clean    remove .venv and caches; data/ stays"
 
@@ -34,7 +37,7 @@ install: $(VENV)/.service
 run: install
 	@exec $(BIN)/python -m app
 
-test: $(VENV)/.dev $(VENV)/.browser
+test: $(VENV)/.dev $(VENV)/.browser $(VENV)/.kubectl
 	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile $(PYTEST_ARGS)
 
 bench: $(VENV)/.dev
@@ -46,12 +49,23 @@ check: $(VENV)/.dev
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+audit: $(VENV)/.dev
+	$(BIN)/bandit --quiet --configfile pyproject.toml --recursive app
+	$(BIN)/python deploy/audit.py
+
+sbom: $(VENV)/.dev
+	$(BIN)/uv export --frozen --all-extras --all-groups --quiet \
+	  --format cyclonedx1.5 --preview-features sbom-export --output-file sbom.json >/dev/null
+
+try-image: $(VENV)/.dev
+	TRY_IMAGE=1 $(BIN)/python -m pytest tests/test_image.py -rs
+
 format: $(VENV)/.dev
 	$(BIN)/ruff format
 	$(BIN)/ruff check --fix
 
 clean:
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache dist
+	rm -rf $(VENV) sbom.json .mypy_cache .ruff_cache .pytest_cache .import_linter_cache dist
 	find app tests -name __pycache__ -prune -exec rm -rf {} +
 
 # Stamps: each is as new as the lock that it was installed from.
@@ -79,6 +93,11 @@ $(VENV)/.browser: | $(VENV)/.dev
 	fi; \
 	if found >/dev/null; then touch $@; \
 	else echo "Without Chromium and curl, the tests in tests/browser that use them are left out."; fi
+
+# kubectl, for the tests that render manifests; those are left out where there is none.
+$(VENV)/.kubectl: tests/kubectl.txt | $(VENV)/.dev
+	@if $(BIN)/python tests/kubectl.py $(BIN) || command -v kubectl >/dev/null; then touch $@; \
+	else echo "Without kubectl, the tests that render deploy/kubernetes are left out."; fi
 
 $(VENV)/.uv-$(UV_VERSION):
 	@$(BIN)/python -c "$$PYTHON_FITS" 2>/dev/null || { \

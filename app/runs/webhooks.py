@@ -141,5 +141,5 @@ def _invalid(message: str) -> InvalidInput:
 
 def _wait(attempts: int, retry_after_s: float) -> timedelta:
     """After that many failures, at the earliest when the receiver asks for it, within bounds."""
-    planned = RETRIES_S[attempts - 1] * random.uniform(1, 1 + JITTER)  # noqa: S311 nothing depends on its being secret
+    planned = RETRIES_S[attempts - 1] * random.uniform(1, 1 + JITTER)  # noqa: S311 nothing depends on its being secret  # nosec B311
     return timedelta(seconds=max(planned, min(retry_after_s, MAX_RETRY_AFTER_S)))

@@ -32,6 +32,11 @@ class Replicas:
         self._group.start_soon(process.drain)
         return len(self.processes) - 1
 
+    async def stop(self, index: int) -> int:
+        """As an operator does; its exit status."""
+        self.processes[index].process.terminate()
+        return await self.processes[index].process.wait()
+
     async def kill(self, index: int) -> None:
         """As the kernel does when memory runs out."""
         self.processes[index].process.kill()

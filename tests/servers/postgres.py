@@ -142,9 +142,9 @@ def _begin(keeper: subprocess.Popen[bytes], order: Callable[[str], None]) -> int
     keeper.stdout.readline()  # initialised; if it is not, the order fails
     for _ in range(2):
         with suppress(PostgresError):
-            order(f"start {(port := _free_port())}")
+            order(f"start {(port := free_port())}")
             return port
-    order(f"start {(port := _free_port())}")
+    order(f"start {(port := free_port())}")
     return port
 
 
@@ -177,7 +177,7 @@ def _binaries() -> Path:
     return newest.parent
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port: int = free.getsockname()[1]

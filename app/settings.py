@@ -158,6 +158,10 @@ class Settings(BaseSettings):
     """Signs webhooks as https://www.standardwebhooks.com does: `whsec_` and base64; unset: none are sent."""
     webhook_allow: Annotated[tuple[IPv4Network | IPv6Network, ...], NoDecode] = ()
     """Private networks that webhooks may reach, as `10.0.0.0/8,127.0.0.1`; public addresses need no leave."""
+    image_urls: Literal["off", "on"] = "off"
+    """Whether a task's images may be at `https:` URLs, which the service then fetches; `off`: in `data:` URIs alone."""
+    image_allow: Annotated[tuple[IPv4Network | IPv6Network, ...], NoDecode] = ()
+    """Private networks that images may be fetched from, as `10.0.0.0/8,127.0.0.1`; public addresses need no leave."""
     max_body_bytes: int = Field(4 * 2**20, ge=1024)
     """The largest request body, in bytes."""
     max_run_events: int = Field(20_000, ge=100)
@@ -222,7 +226,7 @@ class Settings(BaseSettings):
     def _split(cls, value: object) -> object:
         return _parts(value) if isinstance(value, str) else value
 
-    @field_validator("webhook_allow", mode="before")
+    @field_validator("webhook_allow", "image_allow", mode="before")
     @classmethod
     def _parse_networks(cls, value: object) -> object:
         parts = _parts(value) if isinstance(value, str) else value

@@ -32,8 +32,8 @@ class TextPartIn(Body):
 class ImageUrl(Body):
     """Where an image is."""
 
-    url: str = Field(pattern=r"^data:image/(png|jpeg);base64,")
-    """A `data:image/png;base64,…` or `data:image/jpeg;base64,…` URI. Images are not fetched from elsewhere."""
+    url: str = Field(pattern=r"^(data:image/(png|jpeg|gif|webp);base64,|https?://)")
+    """A `data:image/png;base64,…` URI, of a PNG, JPEG, GIF or WebP image; with IMAGE_URLS=on, where one is: `https://…`."""
 
 
 class ImagePartIn(Body):

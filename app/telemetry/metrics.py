@@ -80,6 +80,8 @@ class Metrics:
             (self._webhooks, {"outcome": "delivered"}),
             (self._webhooks, {"outcome": "retried"}),
             (self._webhooks, {"outcome": "given_up"}),
+            (self._images, {"outcome": "fetched"}),
+            (self._images, {"outcome": "failed"}),
         ):
             zero.add(0, labels)  # a series that begins with its first event hides it from rate()
 
@@ -148,6 +150,10 @@ class Metrics:
         """An attempt to deliver one ended."""
         self._webhooks.add(1, {"outcome": outcome})
 
+    def image(self, outcome: Literal["fetched", "failed"]) -> None:
+        """One that a task names by its URL."""
+        self._images.add(1, {"outcome": outcome})
+
     def spans_exported(self, backend: str, count: int) -> None:
         self._exported.add(count, {"backend": backend})
 
@@ -184,6 +190,9 @@ class Metrics:
         )
         self._webhooks = meter.create_counter(
             "waggle.webhooks", "{attempt}", "Attempts to deliver a webhook, by what became of it."
+        )
+        self._images = meter.create_counter(
+            "waggle.images", "{image}", "Images that tasks name by their URLs, by what became of fetching them."
         )
         self._exported = meter.create_counter("waggle.spans.exported", "{span}", "Spans that a backend took.")
         self._dropped = meter.create_counter("waggle.spans.dropped", "{span}", "Spans that no backend will see.")

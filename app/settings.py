@@ -146,6 +146,12 @@ class Settings(BaseSettings):
     """Seconds that a run waits for a person's answer, where the question sets no other; then it fails."""
     events_ttl_s: float = Field(3600, ge=60)
     """Seconds that a run's events stay readable for other processes, on Postgres or Redis."""
+    stream_max_s: float = Field(3600, ge=0)
+    """Seconds after which a stream is ended, for its viewer to come back with `Last-Event-ID`; 0: never."""
+    stream_idle_s: float = Field(900, ge=0)
+    """The same for one on which nothing happens, as while its run waits for its turn or for a person; 0: never."""
+    stream_send_timeout_s: float = Field(30, gt=0)
+    """Seconds after which a viewer that takes nothing of what there is for it is dropped; its run is not."""
     session_ttl_days: float | None = Field(None, gt=0)
     """Days after which a session in which nothing happens is removed, with everything of it. Unset: never."""
     run_ttl_days: float | None = Field(None, gt=0)

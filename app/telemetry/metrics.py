@@ -73,6 +73,8 @@ class Metrics:
             (self._resumes, {}),
             (self._disconnects, {"reason": "left"}),
             (self._disconnects, {"reason": "slow"}),
+            (self._disconnects, {"reason": "max"}),
+            (self._disconnects, {"reason": "idle"}),
             (self._rejections, {"reason": "capacity"}),
             (self._rejections, {"reason": "shutdown"}),
             (self._conflicts, {"kind": SessionBusy.kind}),
@@ -131,7 +133,7 @@ class Metrics:
     def viewer_left(self) -> None:
         self._viewers -= 1
 
-    def disconnected(self, reason: Literal["left", "slow"]) -> None:
+    def disconnected(self, reason: Literal["left", "slow", "max", "idle"]) -> None:
         """A viewer did not see its run's end."""
         self._disconnects.add(1, {"reason": reason})
 

@@ -20,6 +20,7 @@ from app.runs.bells import Bells
 from app.runs.control import Control
 from app.runs.deletion import Deletion
 from app.runs.execution import Execution
+from app.runs.images import Images
 from app.runs.keeper import Keeper
 from app.runs.log import RunLogs
 from app.runs.pages import Writer
@@ -67,7 +68,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     writer = Writer(pages) if pages is not None else None
     webhooks = Webhooks(settings, WebhookStore(database), telemetry.metrics)
     execution = Execution(settings, store, queue, peers, bells, writer, webhooks, telemetry.metrics)
-    runner = Runner(settings, registry, store, execution, peers, logs, bells, writer, telemetry.metrics)
+    images = Images(settings, telemetry.metrics)
+    runner = Runner(settings, registry, store, images, execution, peers, logs, bells, writer, telemetry.metrics)
     session_store = SessionStore(database)
     deletion = Deletion(session_store, peers, logs, pages)
     parts = Parts(

@@ -146,6 +146,12 @@ class Settings(BaseSettings):
     """Seconds that a run waits for a person's answer, where the question sets no other; then it fails."""
     events_ttl_s: float = Field(3600, ge=60)
     """Seconds that a run's events stay readable for other processes, on Postgres or Redis."""
+    stream_max_s: float = Field(3600, ge=0)
+    """Seconds after which a stream is ended, for its viewer to come back with `Last-Event-ID`; 0: never."""
+    stream_idle_s: float = Field(900, ge=0)
+    """The same for one on which nothing happens, as while its run waits for its turn or for a person; 0: never."""
+    stream_send_timeout_s: float = Field(30, gt=0)
+    """Seconds after which a viewer that takes nothing of what there is for it is dropped; its run is not."""
     session_ttl_days: float | None = Field(None, gt=0)
     """Days after which a session in which nothing happens is removed, with everything of it. Unset: never."""
     run_ttl_days: float | None = Field(None, gt=0)
@@ -158,6 +164,10 @@ class Settings(BaseSettings):
     """Signs webhooks as https://www.standardwebhooks.com does: `whsec_` and base64; unset: none are sent."""
     webhook_allow: Annotated[tuple[IPv4Network | IPv6Network, ...], NoDecode] = ()
     """Private networks that webhooks may reach, as `10.0.0.0/8,127.0.0.1`; public addresses need no leave."""
+    image_urls: Literal["off", "on"] = "off"
+    """Whether a task's images may be at `https:` URLs, which the service then fetches; `off`: in `data:` URIs alone."""
+    image_allow: Annotated[tuple[IPv4Network | IPv6Network, ...], NoDecode] = ()
+    """Private networks that images may be fetched from, as `10.0.0.0/8,127.0.0.1`; public addresses need no leave."""
     max_body_bytes: int = Field(4 * 2**20, ge=1024)
     """The largest request body, in bytes."""
     max_run_events: int = Field(20_000, ge=100)
@@ -222,7 +232,7 @@ class Settings(BaseSettings):
     def _split(cls, value: object) -> object:
         return _parts(value) if isinstance(value, str) else value
 
-    @field_validator("webhook_allow", mode="before")
+    @field_validator("webhook_allow", "image_allow", mode="before")
     @classmethod
     def _parse_networks(cls, value: object) -> object:
         parts = _parts(value) if isinstance(value, str) else value

@@ -15,6 +15,7 @@ from app.agents.adoption import clients_of, participants_of, parts_of
 from app.agents.cancellation import RunToken
 from app.agents.checkpoint import Checkpoint
 from app.agents.desk import DESK, Desk, Question, changed
+from app.agents.images import Kept
 from app.agents.journal import JOURNAL, Journal
 from app.agents.ledger import LEDGER, Ledger
 from app.agents.provider_errors import classify
@@ -54,7 +55,7 @@ class Conversation:
         """What a person is asked, where `run` ended with that: then there is a `checkpoint`, and nothing to `save`."""
 
     async def prepare(self, task: Task) -> None:
-        """Take the task; raises InvalidInput for what this agent's models cannot take, or nobody could read."""
+        """Take the task, whose images were looked at; raises InvalidInput for what this agent's models cannot take."""
         if isinstance(task, str):
             self._task = TextMessage(content=task, source="user")
             return
@@ -64,9 +65,7 @@ class Conversation:
                 f"The model of agent {self._name!r} takes no images.",
                 errors=[{"loc": ["body", "task"], "msg": "The agent's model takes text only."}],
             )
-        content = [
-            await _image(index, part) if isinstance(part, ImagePart) else part.text for index, part in enumerate(task)
-        ]
+        content: list[str | Image] = [Kept.of(part.url) if isinstance(part, ImagePart) else part.text for part in task]
         self._task = MultiModalMessage(content=content, source="user")
 
     async def load(self, state: bytes | None) -> None:
@@ -219,16 +218,6 @@ class Conversation:
     def model_calls(self) -> int:
         """How many answers models gave."""
         return self._ledger.calls
-
-
-async def _image(index: int, part: ImagePart) -> Image:
-    try:
-        return await asyncio.to_thread(Image.from_uri, part.url)
-    except (ValueError, OSError):
-        raise InvalidInput(
-            "An image of the task cannot be read.",
-            errors=[{"loc": ["body", "task", index], "msg": "Not a PNG or JPEG data URI."}],
-        ) from None
 
 
 def _kinds(state: Any) -> Any:

@@ -20,6 +20,7 @@ from app.agents.catalog import CATALOG
 from app.agents.components import key_of, with_key
 from app.agents.conversation import Conversation
 from app.agents.files import agent_files, read
+from app.agents.images import keep_images
 from app.agents.models import ModelRef, Models
 from app.agents.observed import ObservedClient
 from app.agents.providers.replay import ReplayClient
@@ -60,6 +61,7 @@ class Registry:
         if lack := self.models.problem():
             logger.warning("%s Until then, runs are answered 503.", lack)
         os.environ["AUTOGEN_DISABLE_RUNTIME_TRACING"] = str(not self._settings.autogen_runtime_spans).lower()
+        keep_images()
         found: dict[str, AgentSpec | list[Path]] = {spec.name: spec for spec in CATALOG}
         found |= await asyncio.to_thread(agent_files, self._settings.agents_dir)
         async with anyio.create_task_group() as group:

@@ -3,7 +3,8 @@
 import asyncio
 import logging
 from collections.abc import AsyncIterator
-from typing import Annotated, Any
+from math import inf
+from typing import Annotated, Any, Literal
 
 from fastapi import Header, Response
 from sse_starlette import EventSourceResponse
@@ -19,8 +20,6 @@ from app.wire import native
 
 logger = logging.getLogger(__name__)
 
-SEND_TIMEOUT_S = 30
-"""A client that takes no bytes for so long has gone, or is too slow: it is dropped, its run is not."""
 LastEventId = Annotated[
     str | None, Header(alias="Last-Event-ID", description="The last event seen: the stream goes on after it.")
 ]
@@ -57,32 +56,49 @@ class RunStream(EventSourceResponse):
         self._live = live
         self._metrics = parts.telemetry.metrics
         self._watch = parts.runner.audience.watch(run.run_id)
-        self._complete = False
+        self._settings = parts.settings
+        self._ended: Literal["left", "max", "idle"] | None = "left"
         super().__init__(
-            native.frames(run.run_id, self._seen_to_the_end(events)),
+            native.frames(run.run_id, self._seen(events)),
             headers={"Cache-Control": "no-cache", **run_headers(run)},
             sep="\n",
-            send_timeout=SEND_TIMEOUT_S,
+            send_timeout=parts.settings.stream_send_timeout_s,
         )
 
     async def __call__(self, *asgi: Any) -> None:
         try:
             await super().__call__(*asgi)
         except SendTimeoutError:
-            logger.info("A viewer of run %s took nothing for %d s: dropped", self._run.run_id, SEND_TIMEOUT_S)
+            timeout_s = self._settings.stream_send_timeout_s
+            logger.info("A viewer of run %s took nothing for %g s: dropped", self._run.run_id, timeout_s)
             self._metrics.disconnected("slow")
         else:
-            if not self._complete:
-                self._metrics.disconnected("left")
+            if self._ended is not None:
+                self._metrics.disconnected(self._ended)
         finally:
             self._watch.close()
         if self._live is not None:
             await asyncio.wait([self._live.finished])
 
-    async def _seen_to_the_end(self, events: AsyncIterator[list[Placed]]) -> AsyncIterator[list[Placed]]:
-        async for batch in events:
+    async def _seen(self, events: AsyncIterator[list[Placed]]) -> AsyncIterator[list[Placed]]:
+        """All of them, unless it takes too long; then `native.frames` says to come back."""
+        clock = asyncio.get_running_loop().time
+        over = clock() + (self._settings.stream_max_s or inf)
+        while clock() < over:
+            idle = clock() + (self._settings.stream_idle_s or inf)
+            try:
+                async with asyncio.timeout_at(None if (until := min(over, idle)) == inf else until) as deadline:
+                    batch = await anext(events, None)
+            except TimeoutError:
+                if not deadline.expired():
+                    raise
+                self._ended = "max" if over <= idle else "idle"
+                return
+            if batch is None:
+                self._ended = None
+                return
             yield batch
-        self._complete = True
+        self._ended = "max"
 
 
 def started_stream(parts: Parts, started: Started) -> Response:

@@ -103,6 +103,14 @@ class CheckedBackend(httpcore.AsyncNetworkBackend):
             return await self._resolve(host, port)
 
 
+def checked_backends(allowed: Sequence[Network], resolve: Resolve) -> dict[str, CheckedBackend]:
+    """By scheme: over TLS to whatever is public or allowed, in the clear to what is allowed alone."""
+    return {
+        "https": CheckedBackend(lambda address: is_public(address) or is_within(address, allowed), resolve),
+        "http": CheckedBackend(lambda address: is_within(address, allowed), resolve),
+    }
+
+
 def _embedded(address: IPv6Address) -> IPv4Address | None:
     """The IPv4 address that packets to this one end up at."""
     if address in NAT64:

@@ -21,7 +21,7 @@ from anyio import to_thread
 from standardwebhooks import Webhook
 
 from app.events import Run, RunEnded
-from app.runs.addresses import CheckedBackend, Network, Resolve, is_public, is_within
+from app.runs.addresses import Network, Resolve, checked_backends
 from app.runs.receivers import Receiver
 
 CONNECT_S, DISCARD_S = 10, 2
@@ -54,10 +54,7 @@ class Courier:
         self._now = now
         self._attempt_s = attempt_s
         self._agent = f"waggle/{version('waggle')}"
-        self._backends = {
-            "https": CheckedBackend(lambda address: is_public(address) or is_within(address, allowed), resolve),
-            "http": CheckedBackend(lambda address: is_within(address, allowed), resolve),
-        }
+        self._backends = checked_backends(allowed, resolve)
 
     async def __aenter__(self) -> Self:
         tls = await to_thread.run_sync(httpcore.default_ssl_context)  # reads files for 40 ms

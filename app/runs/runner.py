@@ -20,6 +20,7 @@ from app.errors import AgentInvalid, AppError, NotFound, SessionBusy, SessionCon
 from app.events import Run, RunStatus
 from app.runs.bells import Bells
 from app.runs.execution import Execution
+from app.runs.images import Images
 from app.runs.log import RunLogs
 from app.runs.pages import Writer
 from app.runs.run import Audience, LiveRun, RunRequest, Started, Stop, identity_of, restored
@@ -45,6 +46,7 @@ class Runner:
         settings: Settings,
         registry: Registry,
         store: RunStore,
+        images: Images,
         execution: Execution,
         peers: Peers,
         logs: RunLogs,
@@ -55,6 +57,7 @@ class Runner:
         self._settings = settings
         self._registry = registry
         self._store = store
+        self._images = images
         self._execution = execution
         self._peers = peers
         self._logs = logs
@@ -126,6 +129,7 @@ class Runner:
             raise Unavailable("The service is shutting down.", retry_after_s=5)
         if request.key is not None and (known := await self._store.joined(request.key, request.caller)) is not None:
             return Started(await self._store.get(known, request.caller), request.caller)
+        request = replace(request, task=await self._images.taken_in(request.task))
         record = self._record_of(request)
         identity = identity_of(record, request.caller)
         span = RunSpan.of_request(identity, as_text(request.task))

@@ -73,6 +73,8 @@ class Metrics:
             (self._resumes, {}),
             (self._disconnects, {"reason": "left"}),
             (self._disconnects, {"reason": "slow"}),
+            (self._disconnects, {"reason": "max"}),
+            (self._disconnects, {"reason": "idle"}),
             (self._rejections, {"reason": "capacity"}),
             (self._rejections, {"reason": "shutdown"}),
             (self._conflicts, {"kind": SessionBusy.kind}),
@@ -80,6 +82,8 @@ class Metrics:
             (self._webhooks, {"outcome": "delivered"}),
             (self._webhooks, {"outcome": "retried"}),
             (self._webhooks, {"outcome": "given_up"}),
+            (self._images, {"outcome": "fetched"}),
+            (self._images, {"outcome": "failed"}),
         ):
             zero.add(0, labels)  # a series that begins with its first event hides it from rate()
 
@@ -129,7 +133,7 @@ class Metrics:
     def viewer_left(self) -> None:
         self._viewers -= 1
 
-    def disconnected(self, reason: Literal["left", "slow"]) -> None:
+    def disconnected(self, reason: Literal["left", "slow", "max", "idle"]) -> None:
         """A viewer did not see its run's end."""
         self._disconnects.add(1, {"reason": reason})
 
@@ -147,6 +151,10 @@ class Metrics:
     def webhook(self, outcome: Literal["delivered", "retried", "given_up"]) -> None:
         """An attempt to deliver one ended."""
         self._webhooks.add(1, {"outcome": outcome})
+
+    def image(self, outcome: Literal["fetched", "failed"]) -> None:
+        """One that a task names by its URL."""
+        self._images.add(1, {"outcome": outcome})
 
     def spans_exported(self, backend: str, count: int) -> None:
         self._exported.add(count, {"backend": backend})
@@ -184,6 +192,9 @@ class Metrics:
         )
         self._webhooks = meter.create_counter(
             "waggle.webhooks", "{attempt}", "Attempts to deliver a webhook, by what became of it."
+        )
+        self._images = meter.create_counter(
+            "waggle.images", "{image}", "Images that tasks name by their URLs, by what became of fetching them."
         )
         self._exported = meter.create_counter("waggle.spans.exported", "{span}", "Spans that a backend took.")
         self._dropped = meter.create_counter("waggle.spans.dropped", "{span}", "Spans that no backend will see.")

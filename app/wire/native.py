@@ -38,7 +38,7 @@ async def frames(run_id: str, events: AsyncIterator[list[Placed]]) -> AsyncItera
     retry, complete = _RETRY, False
     async for batch in events:
         yield retry + b"".join([_frame(run_id, place, event) for place, event in batch])
-        retry, complete = b"", isinstance(batch[-1][1], RunEnded | InputRequired)
+        retry, complete = b"", isinstance(batch[-1][1], RunEnded)
     if not complete:
         yield _GOES_ON
 

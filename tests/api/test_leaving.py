@@ -1,6 +1,8 @@
 """Who leaves, who cancels, who comes back: what becomes of the run and of its model call."""
 
+import asyncio
 import re
+import socket
 from typing import Any
 
 import anyio
@@ -137,3 +139,81 @@ async def test_a_viewer_too_far_behind_is_dropped_and_the_run_is_not(
         headers = {"Last-Event-ID": f"{run['run_id']}:1-1"}
         answer = await service.client.get("/agents/assistant/stream?task=hi", headers=headers)
         assert answer.status_code == 410
+
+
+GOES_ON = ": reconnect with Last-Event-ID: the run goes on"
+
+
+@pytest.mark.parametrize(
+    ("limits", "reason", "reply"),
+    [
+        pytest.param({"stream_max_s": 0.2}, "max", Hang(), id="too long, silent"),
+        pytest.param({"stream_max_s": 0.2, "stream_idle_s": 10}, "max", Drip(), id="too long, busy"),
+        pytest.param({"stream_idle_s": 0.2}, "idle", Hang(("one ",)), id="idle"),
+        pytest.param({"stream_max_s": 0, "stream_idle_s": 0.2}, "idle", Hang(), id="idle, else without end"),
+    ],
+)
+async def test_a_stream_lasts_so_long_and_its_viewer_comes_back(
+    limits: dict[str, float], reason: str, reply: Reply, openai: OpenAIWire, with_openai: dict[str, Any]
+) -> None:
+    """It ends without a last event, and with a comment; what came is not told again, nor is any run begun."""
+    openai.replies = lambda _: reply
+    async with serving(**with_openai, **limits) as service:
+        first = await service.client.get("/agents/assistant/stream?task=hi")
+        run_id = first.headers["x-run-id"]
+        assert first.text.endswith(f"\n\n{GOES_ON}\n\n")
+        assert "event: run.completed" not in first.text
+        assert (await service.get(f"/runs/{run_id}"))["status"] == "running"
+        headers = {"Last-Event-ID": ids(first)[-1]}
+        again = await service.client.get("/agents/assistant/stream?task=hi", headers=headers)
+        assert not set(ids(first)) & set(ids(again))
+        assert again.text.endswith(f"{GOES_ON}\n\n")
+        metrics = (await service.client.get("/metrics")).text
+        assert f'waggle_disconnects_total{{reason="{reason}"}} 2.0' in metrics
+        assert 'waggle_disconnects_total{reason="left"} 0.0' in metrics
+        await service.client.post(f"/runs/{run_id}/cancel")
+    assert len(openai.requests) == 1
+
+
+async def test_a_run_whose_stream_was_ended_is_left(openai: OpenAIWire, with_openai: dict[str, Any]) -> None:
+    """Its grace begins: whoever does not come back does not want it."""
+    openai.replies = lambda _: Hang()
+    async with serving(**with_openai, stream_max_s=0.1, disconnect_grace_s=0.05) as service:
+        answer = await service.client.get("/agents/assistant/stream?task=hi")
+        run = await until_ended(service, answer.headers["x-run-id"])
+        assert (run["status"], run["stop_reason"]) == ("cancelled", "Nobody was watching any more.")
+    await openai.until_idle()
+
+
+async def test_a_stream_of_a_run_that_waits_its_turn_is_ended(openai: OpenAIWire, with_openai: dict[str, Any]) -> None:
+    """Nothing happens on it until then: not even an event to come back with."""
+    openai.replies = lambda _: Drip()
+    async with (
+        serving(**with_openai, stream_idle_s=0.2) as service,
+        service.streaming("assistant", "1", session_id="s"),
+    ):
+        await openai.until_streaming(1)
+        answer = await service.client.get("/agents/assistant/stream?task=2&session_id=s&if_busy=enqueue")
+        assert answer.text == f"{GOES_ON}\n\n"
+        run = await service.get(f"/runs/{answer.headers['x-run-id']}")
+        assert run["status"] == "queued"
+
+
+async def test_a_viewer_that_takes_nothing_is_dropped_and_the_run_is_not(
+    openai: OpenAIWire, with_openai: dict[str, Any]
+) -> None:
+    """What the system's buffers do not hold stays behind, for so long."""
+    text = "x" * 8_000_000
+    openai.replies = [Text(text, chunks=(text,))]
+    async with serving(**with_openai, stream_send_timeout_s=0.2) as service:
+        url = httpx.URL(service.url)
+        with socket.socket() as client:
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            client.setblocking(False)
+            await asyncio.get_running_loop().sock_connect(client, (url.host, url.port))
+            client.send(b"GET /agents/assistant/stream?task=hi&session_id=s HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+            with anyio.fail_after(20):
+                while 'reason="slow"} 1.0' not in (await service.client.get("/metrics")).text:
+                    await anyio.sleep(0.02)
+        [run] = (await service.get("/sessions/s/runs"))["items"]
+        assert (await until_ended(service, run["run_id"]))["status"] == "completed"

@@ -13,7 +13,7 @@ from app.api.identity.gate import Identity
 from app.api.identity.principal import Action, Principal
 from app.api.schemas import SessionId, UserId
 from app.caller import Caller
-from app.errors import InvalidInput, UnsupportedMediaType
+from app.errors import InvalidInput, NotFound, UnsupportedMediaType
 from app.runs.control import Control
 from app.runs.deletion import Deletion
 from app.runs.keeper import Keeper
@@ -112,9 +112,11 @@ async def _permitted(request: Request, parts: PartsDep, principal: PrincipalDep,
 
     Raises Forbidden, and NotFound where there is no such run or session of the caller's.
     """
+    path = request.path_params
+    if any("\0" in str(part) for part in path.values()):  # which Postgres does not even compare
+        raise NotFound(f"{request.url.path!r} does not exist.")
     if principal.scopes is None:
         return
-    path = request.path_params
     action: Action = "read" if request.method in ("GET", "HEAD") else "run"
     if "name" in path:
         principal.must(action, path["name"])
@@ -140,8 +142,9 @@ def place_of(cursor: str | None, *types: type) -> list[Any] | None:
     if cursor is None:
         return None
     try:
-        place = orjson.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
-        fits = isinstance(place, list) and [type(part) for part in place] == list(types)
+        written = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4))
+        place = orjson.loads(written)
+        fits = b"\\u0000" not in written and isinstance(place, list) and [type(part) for part in place] == list(types)
         if fits and all(0 <= part < 2**31 for part in place if isinstance(part, int)):  # as columns hold them
             return list(place)
     except (binascii.Error, ValueError):

@@ -17,6 +17,8 @@ from app.telemetry.provider import current_trace_id
 NOT_JSON = "The body is not JSON."
 LIMITS = (Forbidden, RateLimited, BudgetSpent, SessionFull)
 """Refusals that are counted here; others are where they are known to be one."""
+MAX_ERRORS = 20
+"""Of a problem; whoever has more knows enough."""
 MEDIA_TYPE = "application/problem+json"
 
 
@@ -89,6 +91,11 @@ def _invalid(errors: Sequence[Any]) -> AppError:
     """What pydantic found, without the values: they may be secrets."""
     if any(error["type"] == "json_invalid" for error in errors):
         return BadRequest(NOT_JSON)
-    listed = [{"loc": list(error["loc"]), "msg": error["msg"]} for error in errors]
+    listed = [{"loc": [_cut(part) for part in error["loc"]], "msg": error["msg"]} for error in errors[:MAX_ERRORS]]
     fields = ", ".join(sorted({".".join(str(part) for part in error["loc"][1:]) or "body" for error in listed}))
     return InvalidInput(f"Wrong or missing: {fields}. See `errors`.", errors=listed)
+
+
+def _cut(part: Any) -> Any:
+    """A place in the request; a name in it is the client's."""
+    return f"{part[:100]}…" if isinstance(part, str) and len(part) > 100 else part

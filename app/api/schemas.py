@@ -2,9 +2,10 @@
 
 from typing import Annotated, Any, Generic, Literal, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, model_validator
 from pydantic_core import PydanticCustomError
 
+from app.api.bounds import few_fields, writable
 from app.store.history import Point
 from app.store.runs import IfBusy
 from app.task import ImagePart, Task, TextPart
@@ -13,6 +14,9 @@ SessionId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._:-]{1,128}$"
 """1-128 of A-Z a-z 0-9 . _ : -"""
 UserId = Annotated[str, StringConstraints(pattern=r"^[\x21-\x7e]{1,128}$")]
 """1-128 printable ASCII characters without spaces."""
+RunId = Annotated[str, StringConstraints(pattern=r"^[\x21-\x7e]{1,36}$")]
+NO_NUL = r"^[^\x00]*$"
+"""What Postgres keeps as text."""
 OnDisconnect = Literal["cancel", "continue"]
 
 
@@ -20,6 +24,11 @@ class Body(BaseModel):
     """A body's fields are known, and described under them."""
 
     model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _bounded(cls, value: Any) -> Any:
+        return few_fields(value)
 
 
 class TextPartIn(Body):
@@ -64,9 +73,10 @@ class RunIn(Body):
     """The conversation to go on with; a new one is made where it is missing or unknown."""
     user_id: UserId | None = None
     """The end user that the session belongs to."""
-    metadata: dict[Annotated[str, Field(min_length=1, max_length=512)], Annotated[str, Field(max_length=512)]] = Field(
-        default_factory=dict, max_length=16
-    )
+    metadata: Annotated[
+        dict[Annotated[str, Field(min_length=1, max_length=512)], Annotated[str, Field(max_length=512)]],
+        BeforeValidator(few_fields),
+    ] = Field(default_factory=dict, max_length=16)
     """Up to 16 pairs of strings, on every span of the run."""
     timeout_s: float | None = Field(None, gt=0, allow_inf_nan=False)
     """Seconds the run may take; the service's own deadline counts where it is shorter."""
@@ -99,9 +109,9 @@ class AnswerIn(Body):
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"input": "The red one."}]})
 
-    input: Any
+    input: Annotated[Any, AfterValidator(writable)]
     """Text, or what the question's `schema` asks for."""
-    input_id: Annotated[str, Field(max_length=36)] | None = None
+    input_id: RunId | None = None
     """Which question is answered, as `input_request` and `input.required` have it; without it, the last one."""
 
 
@@ -112,13 +122,12 @@ class FeedbackIn(Body):
 
     score: float = Field(ge=0, le=1, allow_inf_nan=False)
     """From 0, useless, to 1."""
-    label: Annotated[str, Field(min_length=1, max_length=128)] | None = None
+    label: Annotated[str, Field(min_length=1, max_length=128, pattern=NO_NUL)] | None = None
     """A word for it."""
-    comment: Annotated[str, Field(max_length=4096)] | None = None
+    comment: Annotated[str, Field(max_length=4096, pattern=NO_NUL)] | None = None
     """In the person's own words."""
 
 
-RunId = Annotated[str, StringConstraints(pattern=r"^[\x21-\x7e]{1,36}$")]
 VersionNumber = Annotated[int, Field(ge=0, lt=2**31)]
 """Of a saved state; 0 is before the first."""
 

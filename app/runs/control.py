@@ -1,6 +1,7 @@
 """What a caller may do to a run that there is: stop it, answer its question, say how good it was."""
 
 import asyncio
+from itertools import islice
 from typing import Any
 
 from jsonschema.exceptions import SchemaError
@@ -20,6 +21,8 @@ from app.telemetry.feedback import tell_feedback
 
 LOOK_S = 0.5
 """How often a run that is being stopped elsewhere is looked at, should the notice of its end be missed."""
+MAX_ERRORS, MAX_MESSAGE = 20, 200
+"""Told of an answer that does not fit; a message quotes what it is about, however long that is."""
 MARGIN_S = 5.0
 """What a stopped run gets to be recorded."""
 
@@ -91,11 +94,13 @@ def _check(question: InputRequest, value: Any) -> None:
             )
         return
     try:
-        wrong = list(validator_for(question.schema)(question.schema).iter_errors(value))
+        wrong = list(islice(validator_for(question.schema)(question.schema).iter_errors(value), MAX_ERRORS))
     except SchemaError:
         return  # the agent's own mistake: the answer is taken as it is
     if wrong:
         raise InvalidInput(
             "The input does not fit the schema of the run's input_request.",
-            errors=[{"loc": ["body", "input", *error.absolute_path], "msg": error.message} for error in wrong[:20]],
+            errors=[
+                {"loc": ["body", "input", *error.absolute_path], "msg": error.message[:MAX_MESSAGE]} for error in wrong
+            ],
         )

@@ -207,6 +207,10 @@ class Unavailable(AppError):
     status, title, kind = 503, "Unavailable", "unavailable"
 
 
+class QueueFull(Unavailable):
+    """As many runs of the session wait as may."""
+
+
 class AgentInvalid(AppError):
     """The agent's file or factory does not load; `GET /agents` says why."""
 

@@ -18,6 +18,7 @@ from autogen_core.models import FunctionExecutionResult
 from autogen_core.tools import BaseTool, Workbench
 
 from app.agents.approval import ToolDenied
+from app.agents.halves import whole
 from app.agents.orchestration import wrap
 from app.agents.recording import recorded_execution
 from app.telemetry.llm import as_json, fail
@@ -44,13 +45,14 @@ def _executed(execute: Callable[..., Any]) -> Callable[..., Any]:
 
     async def executed(*, tool_call: FunctionCall, **options: Any) -> Any:
         with calling_tool(tool_call.arguments) as call:
-            given = await execute(tool_call=tool_call, **options)
-            result: FunctionExecutionResult = given[1]
+            result: FunctionExecutionResult
+            made, result = await execute(tool_call=tool_call, **options)
+            result = result.model_copy(update={"content": whole(result.content)})
             if not call.has_span:
                 error = _refusal(tool_call.arguments) if result.is_error else None
                 call.unknown = error is not None and not await _is_offered(tool_call.name, **options)
                 call.ended(tool_call.name, tool_call.id, result.content, error)
-            return given
+            return made, result
 
     return executed
 

@@ -1,6 +1,7 @@
 """An agent or a team behind the same verbs: open, load, run, save. Built for one run, then dropped."""
 
 import asyncio
+import json
 import logging
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
@@ -15,6 +16,7 @@ from app.agents.adoption import clients_of, participants_of, parts_of
 from app.agents.cancellation import RunToken
 from app.agents.checkpoint import Checkpoint
 from app.agents.desk import DESK, Desk, Question, changed
+from app.agents.halves import whole
 from app.agents.images import Kept
 from app.agents.journal import JOURNAL, Journal
 from app.agents.ledger import LEDGER, Ledger
@@ -193,7 +195,7 @@ class Conversation:
     async def save(self) -> bytes:
         """The conversation so far, for `load`."""
         with step(f"save_state {self._name}", {}) as span:
-            state = orjson.dumps(await self._agent.save_state(), default=_plain)
+            state = _written(await self._agent.save_state())
             span.set_attribute("waggle.state.bytes", len(state))
             return state
 
@@ -229,6 +231,13 @@ def _kinds(state: Any) -> Any:
         return None
     members = {name: _kinds(member) for name, member in state.get("agent_states", {}).items()}
     return state.get("type"), members, _kinds(state.get("agent_state")), _kinds(state.get("inner_team_state"))
+
+
+def _written(state: Any) -> bytes:
+    try:
+        return orjson.dumps(state, default=_plain)
+    except orjson.JSONEncodeError:  # half a character somewhere in it
+        return orjson.dumps(whole(json.loads(json.dumps(state, default=_plain))))
 
 
 def _plain(value: Any) -> Any:

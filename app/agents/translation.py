@@ -14,6 +14,7 @@ from autogen_agentchat import messages as autogen
 from autogen_core import Image as AutoGenImage
 from autogen_core.memory import MemoryContent
 
+from app.agents.halves import whole, whole_message
 from app.agents.streams import Stream
 from app.events import Delta, MessageAdded
 from app.messages import (
@@ -45,7 +46,7 @@ class Translator:
 
     def translate(self, message: AutoGenMessage) -> Iterator[Told]:
         if isinstance(message, autogen.ModelClientStreamingChunkEvent):
-            yield from self._stream_of(message).take(message.content)
+            yield from self._stream_of(message).take(whole(message.content))
             return
         if isinstance(message, autogen.UserInputRequestedEvent):
             return  # the run's own event tells what is asked
@@ -53,7 +54,7 @@ class Translator:
         if stream is not None:
             yield from stream.flush()
         for said in self._said(message, stream):
-            yield MessageAdded(said)
+            yield MessageAdded(whole_message(said))
 
     def _stream_of(self, chunk: autogen.ModelClientStreamingChunkEvent) -> Stream:
         key = (chunk.source, chunk.full_message_id)
@@ -71,7 +72,7 @@ class Translator:
         if isinstance(message, autogen.ThoughtEvent):
             yield from self._thoughts(message, stream, about)
             return
-        content = _text_of(message)
+        content = whole(_text_of(message))
         completed = stream is not None and stream.says(content)
         if stream is not None and (completed or _ends_streams(message)):
             self._forget(stream)
@@ -118,20 +119,21 @@ class Translator:
         self, message: autogen.ThoughtEvent, stream: Stream | None, about: dict[str, Any]
     ) -> Iterator[Message]:
         """Of a model that thought, spoke and called a tool, AutoGen tells one of the two: here both are told."""
+        content = whole(message.content)
         if stream is None or stream.thought_told:
-            yield Thought(**about, id=self._unused(message.id), content=message.content)
+            yield Thought(**about, id=self._unused(message.id), content=content)
             return
-        spoken = stream.says(message.content)
+        spoken = stream.says(content)
         if stream.thought:
             # AutoGen takes letters off a thought that begins or ends like the tags.
-            whole = spoken or message.content.strip() in stream.thought
-            yield Thought(**about, id=stream.id, content=stream.thought if whole else message.content)
+            same = spoken or content.strip() in stream.thought
+            yield Thought(**about, id=stream.id, content=stream.thought if same else content)
             stream.thought_told = True
         if spoken:
             self._forget(stream)
             yield Thought(**about, id=stream.text_id, content=stream.text)
         elif not stream.thought:
-            yield Thought(**about, id=self._unused(message.id), content=message.content)
+            yield Thought(**about, id=self._unused(message.id), content=content)
 
     def _forget(self, stream: Stream) -> None:
         self._streams = {key: other for key, other in self._streams.items() if other is not stream}

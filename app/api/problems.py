@@ -11,7 +11,7 @@ from fastapi.responses import Response
 from starlette.exceptions import HTTPException
 
 from app.api.schemas import Problem
-from app.errors import AppError, BadRequest, BudgetSpent, Forbidden, InvalidInput, RateLimited, SessionFull
+from app.errors import AppError, BadRequest, BudgetSpent, Forbidden, InvalidInput, QueueFull, RateLimited, SessionFull
 from app.telemetry.provider import current_trace_id
 
 NOT_JSON = "The body is not JSON."
@@ -42,6 +42,8 @@ def install(app: FastAPI) -> None:
     async def app_error(request: Request, error: AppError) -> Response:
         if isinstance(error, LIMITS):
             request.app.state.parts.telemetry.metrics.rejected(error.kind)
+        elif isinstance(error, QueueFull):
+            request.app.state.parts.telemetry.metrics.rejected("queue")
         problem = error.problem(instance=request.url.path, trace_id=_trace_id())
         return problem_response(problem, retry_after_s=error.retry_after_s)
 

@@ -14,7 +14,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.caller import Caller
-from app.errors import InvalidInput, NotFound, SessionBusy, SessionConflict, SessionFull, Unavailable
+from app.errors import InvalidInput, NotFound, QueueFull, SessionBusy, SessionConflict, SessionFull
 from app.events import Position, Run, RunStatus
 from app.store.allowances import Limits, within
 from app.store.database import Database
@@ -106,7 +106,7 @@ class RunStore:
     async def admit(self, new: NewRun) -> Admission:
         """Record the run and, if its session is free and it has an owner, let that have it. Creates the session.
 
-        Raises SessionBusy, SessionConflict, InvalidInput for a key that was used for something else, Unavailable
+        Raises SessionBusy, SessionConflict, InvalidInput for a key that was used for something else, QueueFull
         where too many wait, and NotFound where the session is another caller's.
         """
         for _ in range(ADMISSIONS):
@@ -141,7 +141,7 @@ class RunStore:
                 case "reject" if busy:
                     raise _busy(run)
                 case "enqueue" if len(others) > self._limits.queued:
-                    raise Unavailable(f"As many runs as may wait for session {run.session_id!r} do.", retry_after_s=5)
+                    raise QueueFull(f"As many runs as may wait for session {run.session_id!r} do.", retry_after_s=5)
                 case "interrupt" if busy:
                     interrupted = [other for other in others if other.attempt > 0 or other.position < 0]
                     stopped = tuple(

@@ -36,6 +36,8 @@ TRUSTED = ("app", "agents", "uvicorn", "opentelemetry", "honeyhive")
 MASK = "***"
 _KEYS = Content.of("masked", (), 65_536)
 """For an exception that is quoted: its places quote lines of agents' files, which may hold a key."""
+LIMIT = 8192
+"""Characters of a message, and of what is told beside it: the words of others are in some."""
 SECRET_LENGTH = 6
 """Shorter ones are no secrets, and words of any line."""
 
@@ -75,9 +77,9 @@ class Lines(logging.Formatter):
         }
         inside = _context()
         quoting = not inside and _among(record.name, QUOTED)
-        told["message"] = _message(record, inside=bool(inside))
+        told["message"] = _cut(_message(record, inside=bool(inside)))
         beside = inside | getattr(record, "fields", {})
-        beside = {name: value for name, value in beside.items() if value is not None}
+        beside = {name: _cut(value) for name, value in beside.items() if value is not None}
         error = record.exc_info[1] if record.exc_info else None
         exception = None if error is None else _exception(error, quoting=quoting)
         line = _json(told, beside, exception) if self._form == "json" else _console(told, beside, exception)
@@ -154,6 +156,10 @@ def _console(told: dict[str, Any], beside: dict[str, Any], exception: str | None
     more += exception.splitlines() if exception else []
     following = "".join(f"\n | {_plain(line)}" for line in more)
     return f"{told['time']} {told['level']:7} {told['logger']}: {_plain(said)}{pairs}{following}"
+
+
+def _cut(value: Any) -> Any:
+    return f"{value[:LIMIT]}… [cut]" if isinstance(value, str) and len(value) > LIMIT else value
 
 
 def _value(value: object) -> str:

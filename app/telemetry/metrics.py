@@ -76,6 +76,7 @@ class Metrics:
             (self._disconnects, {"reason": "max"}),
             (self._disconnects, {"reason": "idle"}),
             (self._rejections, {"reason": "capacity"}),
+            (self._rejections, {"reason": "queue"}),
             (self._rejections, {"reason": "shutdown"}),
             (self._conflicts, {"kind": SessionBusy.kind}),
             (self._conflicts, {"kind": SessionConflict.kind}),

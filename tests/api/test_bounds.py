@@ -99,7 +99,7 @@ def build(context):
 
 
 async def test_an_answer_is_bounded_too(openai: OpenAIWire, with_openai: dict[str, Any], tmp_path: Any) -> None:
-    """Two million wrong items, held against a schema, once took 46 s; half a character stopped the run for good."""
+    """Two million wrong items stopped the service for 46 s; half a character, the run for good."""
     folder = tmp_path / "agents"
     folder.mkdir()
     (folder / "asking.py").write_text(ASKING)

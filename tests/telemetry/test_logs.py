@@ -250,6 +250,58 @@ def test_nothing_that_is_logged_ends_a_line(form: str, logged: io.StringIO) -> N
         assert "nothing" not in told[3]
 
 
+def test_a_line_has_an_end(logged: io.StringIO) -> None:
+    """However long what is told is."""
+    configured(logged, log_format="json")
+    logging.getLogger("app.hostile").warning("It got %s", "x" * 4_000_000, extra=fields(what="y" * 4_000_000))
+    assert len(logged.getvalue()) < 20_000
+
+
+FORGED = "2026-11-23T00:00:00.000Z info    app: forged"
+INJECTED = [f"\r\n{FORGED}", f"\n{FORGED}", "\x1b[2J\x1b]0;pwned\x07", "\x00", "\x85\u2028", "x" * 20_000, "\ud800"]
+
+
+@pytest.mark.parametrize("form", ["json", "console"])
+async def test_no_request_writes_a_line_of_its_own(form: str, openai: OpenAIWire, tmp_path: Path) -> None:
+    """In each header that is read and each field, in names in paths, and from a model as the name of a tool."""
+    openai.replies = lambda request: (
+        Text("done") if "tool" in str(request.json["messages"]) else ToolCalls((ToolCall("tool\r\n\x1b[2J", {}),))
+    )
+    names = ("X-Request-ID", "X-User-ID", "X-Session-ID", "Idempotency-Key", "Last-Event-ID", "traceparent", "Host")
+    statuses = set()
+    async with started(tmp_path, environment(openai, LOG_FORMAT=form, LOG_LEVEL="debug")) as service:
+        for text in INJECTED:
+            raw = text.encode("utf-8", "surrogatepass")
+            for name in names:
+                host, _, port = service.url.removeprefix("http://").partition(":")
+                async with await anyio.connect_tcp(host, int(port)) as connection:
+                    head = f"POST /agents/assistant/run HTTP/1.1\r\n{name}: ".encode() + raw
+                    body = b'{"task":"hi"}'
+                    more = b"\r\nContent-Type: application/json\r\nConnection: close\r\nContent-Length: %d\r\n\r\n"
+                    await connection.send(head + more % len(body) + body)
+                    answer = b"".join([piece async for piece in connection])
+                    statuses.add(int(answer.split(b" ", 2)[1]))
+            async with service.client() as client:
+                path = quote_plus(raw)
+                for route in ("/agents/{}", "/runs/{}", "/sessions/{}", "/agents/{}/run", "/{}", "/sessions?cursor={}"):
+                    statuses.add((await client.get(route.format(path))).status_code)
+                for field in ("task", "session_id", "user_id", "webhook_url", "if_busy"):
+                    fields_ = {"task": "hi", field: text, "metadata": {text[:500]: text[:500]}}
+                    content = json.dumps(fields_)
+                    headers = {"Content-Type": "application/json"}
+                    sent = await client.post("/agents/assistant/run", content=content, headers=headers)
+                    statuses.add(sent.status_code)
+        await service.end()
+    assert max(statuses) < 500, statuses
+    assert "\x1b" not in service.output
+    told = service.output.splitlines()
+    assert told == service.output.split("\n")[:-1]
+    assert max(map(len, told)) < 10_000
+    for line in told:
+        assert json.loads(line)["message"] if form == "json" else re.match(r"20\S+Z \w+ +[\w.]+: | \| ", line), line
+    assert "\n" + FORGED not in service.output
+
+
 def test_an_exception_follows_its_line_and_cannot_forge_one(logged: io.StringIO) -> None:
     """At the start, before any request, its text is told, each line marked."""
     configured(logged)

@@ -44,6 +44,7 @@ from app.store.sessions import SessionStore
 from app.store.webhooks import WebhookStore
 from app.telemetry.instrumentors import instrument_app
 from app.telemetry.provider import Telemetry, use_stable_http_names
+from app.telemetry.watchdog import Watchdog
 
 logger = logging.getLogger(__name__)
 
@@ -174,6 +175,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
                 group.start_soon(serve)
             group.start_soon(parts.registry.warm)
             group.start_soon(parts.telemetry.metrics.watch_loop)
+            group.start_soon(Watchdog(parts.telemetry.metrics).serve)
             gc.collect()
             gc.freeze()
             gc.set_threshold(*GC_THRESHOLD)

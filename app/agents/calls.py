@@ -22,6 +22,7 @@ from app.agents.orchestration import wrap
 from app.agents.recording import recorded_execution
 from app.telemetry.llm import as_json, fail
 from app.telemetry.steps import calling_tool, code_result, code_step, current_span, step, tool_call_of, tool_result
+from app.telemetry.watchdog import name_task
 
 
 def observe_calls() -> None:
@@ -72,6 +73,7 @@ async def _is_offered(name: str, *, workbench: Sequence[Workbench], handoff_tool
 def _called(name: str, run_json: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(run_json)
     async def called(args: Mapping[str, Any], *others: Any, **options: Any) -> Any:
+        name_task()
         outermost = tool_call_of(None) is None
         with calling_tool(as_json(args)) as call:
             try:

@@ -50,6 +50,7 @@ class Metrics:
         self._active: Counter[str] = Counter()
         self._viewers = 0
         self._queued = 0
+        self._blocked_s = 0.0
         self._provider: MeterProvider | None = None
         self._registry = CollectorRegistry(auto_describe=False)
         self._scraping = Lock()
@@ -71,6 +72,7 @@ class Metrics:
         self._make(self._provider.get_meter(METER))
         for zero, labels in (
             (self._resumes, {}),
+            (self._blocked, {}),
             (self._disconnects, {"reason": "left"}),
             (self._disconnects, {"reason": "slow"}),
             (self._rejections, {"reason": "capacity"}),
@@ -99,6 +101,11 @@ class Metrics:
             asked = time.perf_counter()
             await asyncio.sleep(LAG_EVERY_S)
             self._lag.record(max(0.0, time.perf_counter() - asked - LAG_EVERY_S))
+
+    def loop_blocked(self, seconds: float) -> None:
+        """The event loop stood still for so long. May be called in any thread."""
+        self._blocked.add(1)
+        self._blocked_s = max(self._blocked_s, seconds)
 
     def run_began(self, agent: str) -> None:
         self._active[self._agents(agent)] += 1
@@ -191,11 +198,21 @@ class Metrics:
             "waggle.event_loop.lag", "s", "How late the event loop was.", explicit_bucket_boundaries_advisory=LAG
         )
 
+        self._blocked = meter.create_counter(
+            "waggle.event_loop.blocked", "{blockage}", "Times that the event loop stood still for a second or more."
+        )
+        meter.create_observable_gauge(
+            "waggle.event_loop.blocked.longest", [self._observe_blocked], "s", "The longest of these."
+        )
+
     def _observe_active(self, _: CallbackOptions) -> Iterable[Observation]:
         return [Observation(count, {"agent": agent}) for agent, count in list(self._active.items())]
 
     def _observe_queued(self, _: CallbackOptions) -> Iterable[Observation]:
         return [Observation(self._queued)]
+
+    def _observe_blocked(self, _: CallbackOptions) -> Iterable[Observation]:
+        return [Observation(self._blocked_s)]
 
     def _observe_viewers(self, _: CallbackOptions) -> Iterable[Observation]:
         return [Observation(self._viewers)]

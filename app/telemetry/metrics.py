@@ -32,6 +32,7 @@ from app.telemetry import otlp
 from app.telemetry.span_metrics import DURATION, Bounded, SpanMetrics
 
 METER = "waggle"
+PROVIDER, MODEL = "gen_ai.provider.name", "gen_ai.request.model"
 ENDED = (RunStatus.COMPLETED, RunStatus.FAILED, RunStatus.CANCELLED)
 CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
 LAG_EVERY_S = 0.25
@@ -51,6 +52,8 @@ class Metrics:
         self._viewers = 0
         self._queued = 0
         self._blocked_s = 0.0
+        self._breaker_models, self._breaker_providers = Bounded(), Bounded()
+        self._open: Counter[tuple[str, str]] = Counter()
         self._provider: MeterProvider | None = None
         self._registry = CollectorRegistry(auto_describe=False)
         self._scraping = Lock()
@@ -151,6 +154,12 @@ class Metrics:
         """A request was refused; a word for each way, the problem's kind where there is one."""
         self._rejections.add(1, {"reason": reason})
 
+    def breaker(self, provider: str, model: str, *, is_open: bool | None) -> None:
+        """Of a model's calls, was opened or closed; None for a new one."""
+        provider, model = self._breaker_providers(provider), self._breaker_models(model)
+        self._open[provider, model] += 0 if is_open is None else 1 if is_open else -1
+        self._opens.add(1 if is_open else 0, {PROVIDER: provider, MODEL: model})
+
     def webhook(self, outcome: Literal["delivered", "retried", "given_up"]) -> None:
         """An attempt to deliver one ended."""
         self._webhooks.add(1, {"outcome": outcome})
@@ -192,6 +201,12 @@ class Metrics:
         self._webhooks = meter.create_counter(
             "waggle.webhooks", "{attempt}", "Attempts to deliver a webhook, by what became of it."
         )
+        self._opens = meter.create_counter(
+            "waggle.model.breaker.opens", "{opening}", "Times that a model's provider was taken to be down."
+        )
+        meter.create_observable_up_down_counter(
+            "waggle.model.breaker.open", [self._observe_open], "{breaker}", "Models whose calls are refused at once."
+        )
         self._exported = meter.create_counter("waggle.spans.exported", "{span}", "Spans that a backend took.")
         self._dropped = meter.create_counter("waggle.spans.dropped", "{span}", "Spans that no backend will see.")
         self._lag = meter.create_histogram(
@@ -210,6 +225,12 @@ class Metrics:
 
     def _observe_queued(self, _: CallbackOptions) -> Iterable[Observation]:
         return [Observation(self._queued)]
+
+    def _observe_open(self, _: CallbackOptions) -> Iterable[Observation]:
+        return [
+            Observation(count, {PROVIDER: provider, MODEL: model})
+            for (provider, model), count in list(self._open.items())
+        ]
 
     def _observe_blocked(self, _: CallbackOptions) -> Iterable[Observation]:
         return [Observation(self._blocked_s)]

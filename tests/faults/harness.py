@@ -7,6 +7,8 @@ from typing import Any
 
 import anyio
 
+from tests.servers.openai_wire import OpenAIWire
+from tests.servers.replies import Text
 from tests.service import Service, flat
 
 SESSION = "s"
@@ -26,11 +28,13 @@ async def messages(service: Service) -> Any:
 
 
 @asynccontextmanager
-async def survived(service: Service, agent: str = "assistant") -> AsyncIterator[None]:
+async def survived(service: Service, openai: OpenAIWire, agent: str = "assistant") -> AsyncIterator[None]:
     """A fault inside of the block, in runs of `SESSION`, harms nothing but these; the block ends with it mended."""
+    openai.replies = lambda _: Text("Well.")
     await service.run(agent, "before", session_id=SESSION)
     before = await messages(service)
     yield
+    openai.replies = lambda _: Text("Well.")
     assert await messages(service) == before
     with anyio.fail_after(10):
         while left := tasks_of_runs():

@@ -56,7 +56,7 @@ async def test_a_provider_fails(
 ) -> None:
     """The caller is told which kind, by status and at a stream's end; the metric says which error."""
     row = TABLE[fault]
-    async with serving(**with_openai | SETTINGS) as service, survived(service, agent):
+    async with serving(**with_openai | SETTINGS) as service, survived(service, openai, agent):
         asked = len(openai.requests)
         if (reply := row.reply) is None:
             await openai.stop()
@@ -77,7 +77,6 @@ async def test_a_provider_fails(
         await openai.until_idle()
         if reply is None:
             await openai.start()
-        openai.replies = ()
 
 
 TERSE = """
@@ -94,7 +93,7 @@ async def test_an_answer_beyond_the_limit_that_comes_as_a_whole(
 ) -> None:
     """It is neither kept nor sent to anybody."""
     folder.add("terse.py", TERSE)
-    async with serving(**with_openai | SETTINGS) as service, survived(service, "terse"):
+    async with serving(**with_openai | SETTINGS) as service, survived(service, openai, "terse"):
         openai.replies = [reply]
         problem = await service.run("terse", "hi", status=502, session_id=SESSION)
         assert ENDLESS in problem["detail"]

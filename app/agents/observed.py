@@ -20,7 +20,7 @@ from autogen_core.models import (
 from autogen_core.tools import Tool, ToolSchema
 from pydantic import BaseModel
 
-from app.agents.bounds import check, length
+from app.agents.bounds import check, whole
 from app.agents.breaker import Breaker
 from app.agents.ledger import LEDGER, price
 from app.agents.provider_errors import classify
@@ -28,6 +28,7 @@ from app.agents.providers.shared import Overheard, SharedClient
 from app.agents.recorded_calls import RecordedCall
 from app.agents.shown import answered, shown
 from app.agents.thinking import Tags, mark_thoughts
+from app.telemetry.content import encodable
 from app.telemetry.llm import ChatRequest, ChatResult, LlmSpan
 
 ToolChoice = Tool | Literal["auto", "required", "none"]
@@ -89,7 +90,7 @@ class ObservedClient(ChatCompletionClient):
                     extra_create_args=extra_create_args,
                     cancellation_token=token,
                 )
-                check(length(result))
+                result = whole(result)
         except BaseException as error:
             self._failed(call, error)
             raise
@@ -137,11 +138,11 @@ class ObservedClient(ChatCompletionClient):
                             break
                         breaker.heard()
                         if isinstance(piece, CreateResult):
-                            check(length(piece))
-                            result = piece
+                            result = piece = whole(piece)
                             record.answered(result, pieces)
                         else:
                             call.chunk()
+                            piece = encodable(piece)
                             said += len(piece)
                             check(said)
                         for told in tags.around(piece):

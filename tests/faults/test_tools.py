@@ -11,7 +11,7 @@ import anyio
 import pytest
 
 from tests.agents.folder import Folder, folder
-from tests.faults.harness import closed_spans, counted, survived
+from tests.faults.harness import SESSION, closed_spans, counted, survived
 from tests.process import started
 from tests.servers.openai_wire import OpenAIWire
 from tests.servers.replies import Reply, Request, Text, ToolCall, ToolCalls
@@ -148,3 +148,44 @@ async def test_threads_that_never_end(openai: OpenAIWire, tmp_path: Path) -> Non
         with anyio.fail_after(10):
             assert await service.end() == 0
     assert "A thread did not end" in service.output
+
+
+ODD = """
+from autogen_agentchat.agents import AssistantAgent, BaseChatAgent
+from autogen_agentchat.base import Response
+from autogen_agentchat.messages import TextMessage
+
+class Odd(BaseChatAgent):
+    produced_message_types = (TextMessage,)
+
+    async def on_messages(self, messages, cancellation_token):
+        said = messages[-1].content
+        text = "caf\\udce9" if said == "hi" else "Well."
+        return Response(chat_message=TextMessage(content=text, source=self.name))
+
+    async def on_reset(self, cancellation_token):
+        pass
+
+def build(context):
+    return Odd("odd", "Says what no UTF-8 holds.")
+"""
+
+
+async def test_what_cannot_be_written_down(openai: OpenAIWire, with_openai: dict[str, Any], folder: Folder) -> None:
+    """An agent of one's own says it: the run has failed, and its session does not wait for it."""
+    folder.add("odd.py", ODD)
+    async with serving(**with_openai) as service, survived(service, openai, "odd"):
+        answer = await service.run("odd", "hi", status=500, session_id=SESSION)
+        assert answer["type"] == "urn:waggle:problem:run-failed"
+        assert (await service.get(f"/runs/{answer['run_id']}"))["status"] == "failed"
+
+
+@pytest.mark.parametrize("agent", ["assistant", "research"])
+async def test_half_a_character(agent: str, openai: OpenAIWire, with_openai: dict[str, Any]) -> None:
+    """A model's, as a stream has it where one is cut in two: it is replaced, and the run goes on."""
+    async with serving(**with_openai) as service, survived(service, openai, agent):
+        openai.replies = lambda _: Text("Bees \ud83d buzz", chunks=("Bees ", "\ud83d", " buzz"))
+        run = await service.run(agent, "hi", session_id="other")
+        assert (run["status"], run["output"]) == ("completed", "Bees ? buzz")
+        events = await service.stream(agent, "hi", session_id="other")
+        assert events[-1].type == "run.completed"

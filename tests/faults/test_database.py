@@ -49,7 +49,7 @@ def _no_page_more(connection: Any, _record: object) -> None:
 async def gone(service: Service, folder: Path) -> AsyncIterator[None]:
     """Its folder is moved away, as an unmounted volume's is, and comes back."""
     await service.parts.database._engine.dispose()
-    folder.rename(folder.with_name("away"))
+    folder.rename(folder.with_name("away"))  # noqa: ASYNC240 at once
     yield
     await service.parts.database._engine.dispose()
     shutil.rmtree(folder, ignore_errors=True)

@@ -45,6 +45,7 @@ from app.store.sessions import SessionStore
 from app.store.webhooks import WebhookStore
 from app.telemetry.instrumentors import instrument_app
 from app.telemetry.provider import Telemetry, use_stable_http_names
+from app.telemetry.watchdog import Watchdog
 
 logger = logging.getLogger(__name__)
 
@@ -60,8 +61,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     store = RunStore(database, settings.lease_s, _limits(settings))
     queue = Queue(database, settings.lease_s, settings.state_versions)
     overdue = Overdue(database, settings.max_restarts)
-    registry = Registry(settings)
     telemetry = Telemetry(settings)
+    registry = Registry(settings, telemetry.metrics)
     peers = peers_for(database)
     bells, logs = Bells(), RunLogs(settings.max_run_events)
     pages = pages_for(settings, database, peers)
@@ -176,6 +177,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
                 group.start_soon(serve)
             group.start_soon(parts.registry.warm)
             group.start_soon(parts.telemetry.metrics.watch_loop)
+            group.start_soon(Watchdog(parts.telemetry.metrics).serve)
             gc.collect()
             gc.freeze()
             gc.set_threshold(*GC_THRESHOLD)

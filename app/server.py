@@ -8,6 +8,7 @@ import socket
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from threading import Timer
 from types import FrameType
 
 import uvicorn
@@ -25,7 +26,7 @@ from app.telemetry import logs
 HURRIED_S = 1
 """What runs get to be recorded after a second signal."""
 LEFTOVER_S = 2
-"""What tasks that do not end get at the very end, before the process leaves without them."""
+"""What tasks and threads that do not end get at the very end, before the process leaves without them."""
 
 
 class Server(uvicorn.Server):
@@ -112,5 +113,19 @@ async def _serve(server: Server) -> None:
             logging.getLogger(__name__).warning("%d task(s) did not end; leaving without them", len(stuck))
             logging.shutdown()
             os._exit(0)
+    _leave_in_time(0 if server.started else 3)
     if not server.started:
         sys.exit(3)
+
+
+def _leave_in_time(status: int) -> None:
+    """Python waits for every thread, and a tool's may never end."""
+
+    def leave() -> None:
+        logging.getLogger(__name__).warning("A thread did not end; leaving without it")
+        logging.shutdown()
+        os._exit(status)
+
+    timer = Timer(LEFTOVER_S, leave)
+    timer.daemon = True
+    timer.start()

@@ -80,6 +80,10 @@ class Settings(BaseSettings):
     """Seconds a model may be silent before the call fails."""
     model_max_retries: int = Field(2, ge=0, le=10)
     """How often a model call that failed before its first byte is tried again."""
+    model_breaker_failures: int = Field(10, ge=0)
+    """After so many calls of a model in a row that found its provider down, further ones fail at once; 0: never."""
+    model_breaker_s: float = Field(15, gt=0)
+    """Seconds until one of them is let through, to find out whether the provider is back."""
     model_path: Path | None = None
     """A GGUF file to run as the embedded model, instead of the one that `[local]` installs."""
     model_cache_dir: Path = Path("~/.cache/waggle/models")
@@ -138,6 +142,8 @@ class Settings(BaseSettings):
     """The same in US dollars; a run whose price is unknown counts nothing."""
     max_task_chars: int = Field(500_000, ge=1)
     """Characters of a task's text; a longer one is answered 422."""
+    max_message_chars: int = Field(1_000_000, ge=1000)
+    """Characters of a tool's result, beyond which it is cut, and of a model's answer, beyond which its run fails."""
     max_session_turns: int = Field(1000, ge=1)
     """Completed runs of one session; then it is answered 409."""
     max_restarts: int = Field(3, ge=0)

@@ -21,6 +21,7 @@ from autogen_core.models import ChatCompletionClient
 from autogen_core.tools import BaseTool, Workbench
 
 from app.agents.approval import guard_functions
+from app.agents.breaker import Breakers
 from app.agents.calls import ObservedMemory, observe_calls, observe_code, observe_mcp, observe_tool
 from app.agents.exits import contain
 from app.agents.observed import ObservedClient
@@ -45,7 +46,9 @@ _PROVIDERS = {
 """`gen_ai.provider.name` of AutoGen's clients; another's class name stands for itself."""
 
 
-async def adopt(name: str, agent: ChatAgent | Team, stack: AsyncExitStack, *, spans: bool) -> list[Any]:
+async def adopt(
+    name: str, agent: ChatAgent | Team, stack: AsyncExitStack, *, spans: bool, breakers: Breakers
+) -> list[Any]:
     """Observe the model clients in it, start its MCP workbenches, and have all of it closed with `stack`.
 
     Returns the clients that the recipe made itself: they may be shared by runs, so none is closed with one. Where there
@@ -58,7 +61,7 @@ async def adopt(name: str, agent: ChatAgent | Team, stack: AsyncExitStack, *, sp
     observe_calls()
     guard_functions()
     for part in parts_of(agent):
-        own += _adopt_values(part, spans=spans)
+        own += _adopt_values(part, spans=spans, breakers=breakers)
         match part:
             case Workbench():
                 if hasattr(part, "_actor"):
@@ -82,7 +85,7 @@ async def adopt(name: str, agent: ChatAgent | Team, stack: AsyncExitStack, *, sp
     return own
 
 
-def _adopt_values(part: Any, *, spans: bool) -> list[Any]:
+def _adopt_values(part: Any, *, spans: bool, breakers: Breakers) -> list[Any]:
     """Observe what it has; the clients that its recipe made."""
     own: list[Any] = []
     owner = getattr(part, "name", "")
@@ -94,7 +97,7 @@ def _adopt_values(part: Any, *, spans: bool) -> list[Any]:
         elif isinstance(value, ObservedClient):
             setattr(part, attribute, value.owned_by(owner))
         elif isinstance(value, ChatCompletionClient):
-            setattr(part, attribute, observed(value, spans=spans).owned_by(owner))
+            setattr(part, attribute, observed(value, spans=spans, breakers=breakers).owned_by(owner))
             sdk = getattr(value, "_client", None)
             own.append(sdk if hasattr(sdk, "close") else value)
         elif isinstance(value, CodeExecutor):
@@ -111,7 +114,7 @@ async def _started(workbench: Any, stack: AsyncExitStack) -> None:
     observe_mcp(workbench)
 
 
-def observed(client: ChatCompletionClient, *, spans: bool) -> ObservedClient:
+def observed(client: ChatCompletionClient, *, spans: bool, breakers: Breakers) -> ObservedClient:
     """A client that a user made, with the names its spans need."""
     kind = type(client).__name__
     arguments: dict[str, Any] = getattr(client, "_create_args", {})
@@ -119,7 +122,14 @@ def observed(client: ChatCompletionClient, *, spans: bool) -> ObservedClient:
     provider = _PROVIDERS.get(kind, kind)
     if provider == "openai" and model.startswith("gemini-"):
         provider = "gcp.gemini"
-    return ObservedClient(client, provider, model, spans=spans)
+    breaker = breakers.of(provider, model, address_of(client))
+    return ObservedClient(client, provider, model, spans=spans, breaker=breaker)
+
+
+def address_of(client: ChatCompletionClient) -> str:
+    """Where it calls, as far as its SDK tells: Ollama's keeps an HTTP client that knows."""
+    sdk = getattr(client, "_client", None)
+    return str(getattr(sdk, "base_url", None) or getattr(getattr(sdk, "_client", None), "base_url", ""))
 
 
 def _observed_memory(item: Any) -> Any:

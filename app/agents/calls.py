@@ -18,11 +18,12 @@ from autogen_core.models import FunctionExecutionResult
 from autogen_core.tools import BaseTool, Workbench
 
 from app.agents.approval import ToolDenied
-from app.agents.halves import whole
+from app.agents.bounds import cut
 from app.agents.orchestration import wrap
 from app.agents.recording import recorded_execution
 from app.telemetry.llm import as_json, fail
 from app.telemetry.steps import calling_tool, code_result, code_step, current_span, step, tool_call_of, tool_result
+from app.telemetry.watchdog import name_task
 
 
 def observe_calls() -> None:
@@ -35,9 +36,14 @@ def observe_tool(tool: BaseTool[Any, Any]) -> None:
     if "run" in vars(tool):
         return
     instance: Any = tool
+    instance.return_value_as_string = _cut(tool.return_value_as_string)
     instance.run_json, instance.run = _called(tool.name, tool.run_json), _ran(tool)
     if hasattr(tool, "run_stream"):
         instance.run_stream = _streamed(tool)
+
+
+def _cut(as_string: Callable[[Any], str]) -> Callable[[Any], str]:
+    return lambda value: cut(as_string(value))
 
 
 def _executed(execute: Callable[..., Any]) -> Callable[..., Any]:
@@ -47,7 +53,7 @@ def _executed(execute: Callable[..., Any]) -> Callable[..., Any]:
         with calling_tool(tool_call.arguments) as call:
             result: FunctionExecutionResult
             made, result = await execute(tool_call=tool_call, **options)
-            result = result.model_copy(update={"content": whole(result.content)})
+            result = result.model_copy(update={"content": cut(result.content)})
             if not call.has_span:
                 error = _refusal(tool_call.arguments) if result.is_error else None
                 call.unknown = error is not None and not await _is_offered(tool_call.name, **options)
@@ -74,6 +80,7 @@ async def _is_offered(name: str, *, workbench: Sequence[Workbench], handoff_tool
 def _called(name: str, run_json: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(run_json)
     async def called(args: Mapping[str, Any], *others: Any, **options: Any) -> Any:
+        name_task()
         outermost = tool_call_of(None) is None
         with calling_tool(as_json(args)) as call:
             try:
@@ -124,6 +131,7 @@ def observe_code(executor: CodeExecutor) -> None:
     async def executed(code_blocks: list[CodeBlock], *others: Any, **options: Any) -> CodeResult:
         with code_step(name, as_json([vars(block) for block in code_blocks])) as span:
             result = await execute(code_blocks, *others, **options)
+            result.output = cut(result.output)
             code_result(span, result.output, result.exit_code)
             return result
 
@@ -153,7 +161,7 @@ async def _told(pending: Awaitable[Any], span: Any) -> Any:
         fail(span, error)
         raise
     said = "\n".join(getattr(part, "text", f"[{part.type}]") for part in result.content)
-    tool_result(span, said, "tool_error" if result.isError else None)
+    tool_result(span, cut(said), "tool_error" if result.isError else None)
     return result
 
 

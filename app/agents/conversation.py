@@ -13,6 +13,7 @@ from autogen_agentchat.messages import BaseChatMessage, HandoffMessage, MultiMod
 from autogen_core import Image
 
 from app.agents.adoption import clients_of, participants_of, parts_of
+from app.agents.bounds import MAX_CHARS
 from app.agents.cancellation import RunToken
 from app.agents.checkpoint import Checkpoint
 from app.agents.desk import DESK, Desk, Question, changed
@@ -35,8 +36,9 @@ logger = logging.getLogger(__name__)
 class Conversation:
     """One run's agent. The task that opens it also runs and closes it."""
 
-    def __init__(self, name: str, agent: ChatAgent | Team) -> None:
+    def __init__(self, name: str, agent: ChatAgent | Team, max_chars: int) -> None:
         self._name = name
+        self._max_chars = max_chars
         self._agent = agent
         self._ledger = Ledger()
         self._token = RunToken()
@@ -134,6 +136,7 @@ class Conversation:
         It ends too where a person is asked: see `question`.
         """
         LEDGER.set(self._ledger)
+        MAX_CHARS.set(self._max_chars)
         JOURNAL.set(self._journal)
         DESK.set(self._desk)
         self._desk.open()

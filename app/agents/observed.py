@@ -1,6 +1,7 @@
 """The one place that every model call passes, whoever the provider: a thin wrapper around AutoGen's own client.
 
-It makes the call's span (see `app.telemetry.llm`) and writes tokens and failures into the run's ledger.
+It makes the call's span (see `app.telemetry.llm`), writes tokens and failures into the run's ledger, and asks no
+provider that is down.
 """
 
 import asyncio
@@ -19,6 +20,9 @@ from autogen_core.models import (
 from autogen_core.tools import Tool, ToolSchema
 from pydantic import BaseModel
 
+from app.agents.bounds import check, checked
+from app.agents.breaker import Breaker
+from app.agents.halves import whole
 from app.agents.ledger import LEDGER, price
 from app.agents.provider_errors import classify
 from app.agents.providers.shared import Overheard, SharedClient
@@ -36,7 +40,14 @@ class ObservedClient(ChatCompletionClient):
     component_type = "model"
 
     def __init__(
-        self, inner: ChatCompletionClient, provider: str, model: str, *, spans: bool, ref: str | None = None
+        self,
+        inner: ChatCompletionClient,
+        provider: str,
+        model: str,
+        *,
+        spans: bool,
+        ref: str | None = None,
+        breaker: Breaker | None = None,
     ) -> None:
         self.inner = inner
         self.provider = provider
@@ -45,6 +56,7 @@ class ObservedClient(ChatCompletionClient):
         self.owner = ""
         """The agent or team that has it."""
         self._spans = spans
+        self._breaker = breaker or Breaker(0, 0, lambda _: None)
         mark_thoughts(inner)
 
     def owned_by(self, owner: str) -> "ObservedClient":
@@ -69,7 +81,7 @@ class ObservedClient(ChatCompletionClient):
         token = self._heard(cancellation_token)
         call = self._call(messages, tools, tool_choice, json_output, extra_create_args, stream=False)
         try:
-            with record, call.current():
+            with record, call.current(), self._breaker.call():
                 result = await self.inner.create(
                     messages,
                     tools=tools,
@@ -78,6 +90,7 @@ class ObservedClient(ChatCompletionClient):
                     extra_create_args=extra_create_args,
                     cancellation_token=token,
                 )
+                result = checked(result)
         except BaseException as error:
             self._failed(call, error)
             raise
@@ -114,21 +127,27 @@ class ObservedClient(ChatCompletionClient):
         result: CreateResult | None = None
         tags = Tags()
         pieces: list[str | CreateResult] = []
+        said = 0
         with record:
             try:
-                while True:
-                    with call.current():
-                        piece = await anext(stream, None)
-                    if piece is None:
-                        break
-                    if isinstance(piece, CreateResult):
-                        result = piece
-                        record.answered(result, pieces)
-                    else:
-                        call.chunk()
-                    for told in tags.around(piece):
-                        pieces.append(told)
-                        yield told
+                with self._breaker.call() as breaker:
+                    while True:
+                        with call.current():
+                            piece = await anext(stream, None)
+                        if piece is None:
+                            break
+                        breaker.heard()
+                        if isinstance(piece, CreateResult):
+                            result = piece = checked(piece)
+                            record.answered(result, pieces)
+                        else:
+                            call.chunk()
+                            piece = whole(piece)
+                            said += len(piece)
+                            check(said)
+                        for told in tags.around(piece):
+                            pieces.append(told)
+                            yield told
             except BaseException as error:
                 self._failed(call, error)
                 await _close(stream)

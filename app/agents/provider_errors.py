@@ -20,8 +20,8 @@ class UnreadableAnswerError(RuntimeError):
 class ProviderFailure(ProviderFailed):
     """A `ProviderFailed` that knows its kind."""
 
-    def __init__(self, reason: Reason, detail: str) -> None:
-        super().__init__(detail)
+    def __init__(self, reason: Reason, detail: str, *, retry_after_s: int | None = None) -> None:
+        super().__init__(detail, retry_after_s=retry_after_s)
         self.reason = reason
 
 
@@ -31,6 +31,7 @@ REJECTED: Kind = "bad_request", "The model provider rejected the request."
 NO_MODEL: Kind = "bad_request", "The model provider does not have the model."
 TOO_LONG: Kind = "bad_request", "The model's answer was cut off at its greatest length."
 FILTERED: Kind = "bad_request", "The model provider's content filter stopped the answer."
+ENDLESS: Kind = "bad_request", "The model's answer is longer than MAX_MESSAGE_CHARS allows."
 DOWN: Kind = "unavailable", "The model provider is unavailable."
 UNREADABLE: Kind = "unavailable", "The model provider's answer could not be read."
 NOT_LOCAL: Kind = "unavailable", "The embedded model is unavailable."
@@ -55,6 +56,7 @@ KINDS: dict[str, Kind] = {
     "aiohttp.ServerTimeoutError": SLOW,
     "aiohttp.ClientError": DOWN,
     "app.UnreadableAnswerError": UNREADABLE,
+    "app.AnswerTooLongError": ENDLESS,
     "app.LocalModelError": NOT_LOCAL,
 }
 """By the class or the nearest of its bases, named with its top-level package."""
@@ -84,6 +86,8 @@ BY_STATUS: dict[int, Kind] = {
 def classify(error: BaseException) -> ProviderFailure | None:
     """What a caller may know of it; None if it is not a provider's, nor caused by one's."""
     for each in _causes(error):
+        if isinstance(each, ProviderFailure):
+            return each
         if (kind := _kind(each)) is not None:
             return ProviderFailure(*kind)
     return None

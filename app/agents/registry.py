@@ -14,7 +14,8 @@ import anyio
 from autogen_core import ComponentModel
 from autogen_core.models import ChatCompletionClient
 
-from app.agents.adoption import adopt, closed, observed
+from app.agents.adoption import address_of, adopt, closed, observed
+from app.agents.breaker import Breakers
 from app.agents.card import AgentCard, card_of
 from app.agents.catalog import CATALOG
 from app.agents.components import key_of, with_key
@@ -29,6 +30,7 @@ from app.agents.spec import CLOSE_TIMEOUT_S, AgentContext, AgentSpec
 from app.agents.warming import read_ahead
 from app.errors import AgentInvalid, AppError, ModelUnavailable, NotFound
 from app.settings import Settings
+from app.telemetry.metrics import Metrics
 
 logger = logging.getLogger(__name__)
 
@@ -46,8 +48,9 @@ WARM_TIMEOUT_S = 60
 class Registry:
     """Owns the model clients; builds agents."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, metrics: Metrics | None = None) -> None:
         self._settings = settings
+        self.breakers = Breakers(settings.model_breaker_failures, settings.model_breaker_s, metrics or Metrics())
         self._spans = settings.llm_spans == "waggle"
         self.models = Models(settings, self._observe)
         self._component_clients: dict[bytes, ChatCompletionClient] = {}
@@ -82,7 +85,7 @@ class Registry:
     async def _read_ahead(self, name: str) -> None:
         async with asyncio.timeout(WARM_TIMEOUT_S), AsyncExitStack() as stack:
             agent = await self._specs[name].make(AgentContext(self.models.client, stack))
-            await adopt(name, agent, stack, spans=False)
+            await adopt(name, agent, stack, spans=False, breakers=self.breakers)
             await read_ahead(agent)
 
     async def close(self) -> None:
@@ -111,14 +114,14 @@ class Registry:
             try:
                 async with asyncio.timeout(BUILD_TIMEOUT_S):
                     agent = await self._specs[name].make(context)
-                    self._own_clients.update(await adopt(name, agent, stack, spans=self._spans))
+                    self._own_clients.update(await adopt(name, agent, stack, spans=self._spans, breakers=self.breakers))
             except AppError:
                 raise
             except (Exception, SystemExit) as error:  # whatever a user's recipe raises
                 logger.exception("Agent %r could not be built", name)
                 why = reason(error, self._specs[name].file)
                 raise AgentInvalid(f"Agent {name!r} could not be built: {why}.") from error
-            yield Conversation(name, agent)
+            yield Conversation(name, agent, self._settings.max_message_chars)
 
     async def _try_out(self, name: str, source: AgentSpec | list[Path]) -> None:
         try:
@@ -134,7 +137,7 @@ class Registry:
         async with asyncio.timeout(BUILD_TIMEOUT_S), AsyncExitStack() as stack:
             spec = source if isinstance(source, AgentSpec) else await read(source, self._component_client)
             agent = await spec.make(AgentContext(self._model_or_none, stack))
-            self._own_clients.update(await adopt(name, agent, stack, spans=self._spans))
+            self._own_clients.update(await adopt(name, agent, stack, spans=self._spans, breakers=self.breakers))
             self.cards[name] = await card_of(spec, agent)
             self._specs[name] = spec
 
@@ -151,14 +154,16 @@ class Registry:
     def _observe(self, client: ChatCompletionClient, ref: ModelRef) -> ChatCompletionClient:
         provider = _GENAI.get(ref.provider, ref.provider)
         name = PurePath(ref.name).name if ref.provider == "replay" else ref.name  # callers are told no path of ours
-        return ObservedClient(client, provider, name, spans=self._spans, ref=str(replace(ref, name=name)))
+        breaker = self.breakers.of(provider, name, address_of(client))
+        ref = replace(ref, name=name)
+        return ObservedClient(client, provider, name, spans=self._spans, ref=str(ref), breaker=breaker)
 
     def _component_client(self, component: ComponentModel) -> ChatCompletionClient:
         """The one client of all components with this configuration; keys come from the settings."""
         key = key_of(component)
         if key not in self._component_clients:
             client = ChatCompletionClient.load_component(with_key(component, self._settings))
-            self._component_clients[key] = observed(client, spans=self._spans)
+            self._component_clients[key] = observed(client, spans=self._spans, breakers=self.breakers)
         return self._component_clients[key]
 
 

@@ -22,7 +22,7 @@ async def livez() -> dict[str, str]:
 async def readyz(parts: PartsDep) -> Response:
     """Whether a run can be taken: 503 names each part that fails. Broken agents are named too, and fail nothing."""
     checks = {"database": await _database(parts), "model": _model(parts), "runs": _runs(parts)}
-    ready = all(check["status"] == "ok" for check in checks.values())
+    ready = all(check["status"] != "failed" for check in checks.values())
     if parts.pages is not None:
         checks["events"] = await _events(parts.pages)
     if (problem := parts.identity.keys.problem) is not None:
@@ -57,7 +57,11 @@ async def _events(pages: Pages) -> dict[str, Any]:
 
 def _model(parts: Parts) -> dict[str, Any]:
     problem = parts.registry.models.problem()
-    return {"status": "failed", "reason": problem} if problem else {"status": "ok"}
+    if problem:
+        return {"status": "failed", "reason": problem}
+    if down := parts.registry.breakers.open():  # every process finds it so: to take one out would help nobody
+        return {"status": "degraded", "reason": f"Taken to be down: {', '.join(down)}."}
+    return {"status": "ok"}
 
 
 def _runs(parts: Parts) -> dict[str, Any]:

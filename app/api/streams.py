@@ -130,6 +130,6 @@ def run_headers(run: Run) -> dict[str, str]:
 def finished_response(run: Run) -> Response:
     """The `Run`, or the problem that it failed with."""
     if run.status is RunStatus.FAILED and run.error is not None:
-        again = run.error["type"] in _GONE_WITH_PROCESS
-        return problem_response(run.error, headers=run_headers(run), retry_after_s=RETRY_S if again else None)
+        again = run.error.get("retry_after_s") or (RETRY_S if run.error["type"] in _GONE_WITH_PROCESS else None)
+        return problem_response(run.error, headers=run_headers(run), retry_after_s=again)
     return Response(native.response(run), media_type="application/json", headers=run_headers(run))

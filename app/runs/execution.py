@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from contextlib import suppress
 
 from app.errors import AppError, NotFound, RunFailed, Unavailable
 from app.events import InputRequired, Run, RunEnded, RunStatus
@@ -13,7 +14,7 @@ from app.runs.work import Work, failed
 from app.settings import Settings
 from app.store.peers import Peers
 from app.store.queue import Claim, Queue
-from app.store.rows import ENDED, LeaseLost
+from app.store.rows import ENDED, LeaseLost, Saved
 from app.store.runs import RunStore
 from app.telemetry.logs import fields
 from app.telemetry.metrics import Metrics
@@ -84,11 +85,16 @@ class Execution:
         if began is not None and not began.done():
             began.set_result(None)
 
-    def mistake(self, run: LiveRun, error: Exception, began: "asyncio.Future[None] | None" = None) -> None:
+    async def mistake(self, run: LiveRun, error: Exception, began: "asyncio.Future[None] | None" = None) -> None:
         """End a run that failed by a mistake of ours, for whoever watches it."""
         logger.error("Run %s failed", run.record.run_id, exc_info=error)
         mistake = RunFailed("The service failed in the middle of the run; its log says why.")
-        run.log.append(RunEnded(failed(run.record, mistake)))
+        record = failed(run.record, mistake)
+        run.log.append(RunEnded(record))
+        if run.attempt > 0:
+            with suppress(Unavailable, LeaseLost):  # else its lease ends by itself
+                await self._queue.finish(record, run.attempt, Saved(None, 0, 0), None, run.log.last.seq)
+            await self._peers.tell("changed", record.run_id)
         if began is not None and not began.done():
             began.set_exception(mistake)
 

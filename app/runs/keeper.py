@@ -6,6 +6,7 @@ Notices from other processes only say that it is time to look: what is missed is
 import asyncio
 import logging
 from collections.abc import Sequence
+from datetime import UTC, datetime
 
 from app.errors import Unavailable
 from app.runs.bells import Bells
@@ -104,13 +105,17 @@ class Keeper:
         """Vouch for this process's runs, and see to those of processes that died; until cancelled."""
         loop = asyncio.get_running_loop()
         renewed = looked = self._in_touch_since = loop.time()
+        ahead = _ahead(looked)
         while True:
             began = loop.time()
-            if began - looked > LOOK_S + self._settings.lease_s / 3:
-                self._in_touch_since = began  # this process hung
-            looked = began
+            jumped = abs(_ahead(began) - ahead) > LOOK_S
+            if jumped or began - looked > LOOK_S + self._settings.lease_s / 3:
+                self._in_touch_since = began  # this process hung, or leases seem to have ended that have not
+            if jumped:
+                logger.warning("The clock was set: by %.0f s", _ahead(began) - ahead)
+            looked, ahead = began, _ahead(began)
             try:
-                if began - renewed >= self._settings.lease_s / 3:
+                if jumped or began - renewed >= self._settings.lease_s / 3:
                     asked = self._runner.attempts()
                     self._runner.heed(asked, await self._queue.renew(asked))
                     renewed = began
@@ -144,6 +149,11 @@ class Keeper:
             logger.warning("The queue cannot be reached: trying again")
         self._reached = False
         self._in_touch_since = asyncio.get_running_loop().time()
+
+
+def _ahead(now: float) -> float:
+    """How far the clock on the wall, by which SQLite's leases go, is ahead of the loop's, which nobody sets."""
+    return datetime.now(UTC).timestamp() - now
 
 
 async def _within(event: asyncio.Event, seconds: float) -> None:

@@ -262,7 +262,7 @@ class Runner:
             if not began.done():
                 began.set_exception(error)
         except Exception as error:  # noqa: BLE001 a mistake of ours ends this run, not the service
-            self._execution.mistake(run, error, began)
+            await self._execution.mistake(run, error, began)
         finally:
             deadline.cancel()
             self._leave(run, work)
@@ -287,7 +287,7 @@ class Runner:
             try:
                 await self._execution.execute(run, work, claim)
             except Exception as error:  # noqa: BLE001 a mistake of ours ends this run, not the service
-                self._execution.mistake(run, error)
+                await self._execution.mistake(run, error)
             finally:
                 deadline.cancel()
                 self._leave(run, work)

@@ -190,7 +190,9 @@ class Work:
 
 def failed(run: Run, error: AppError) -> Run:
     """The run's record, failed with that error."""
-    problem = error.problem(instance=f"/runs/{run.run_id}", run_id=run.run_id, trace_id=run.trace_id)
+    problem = error.problem(
+        instance=f"/runs/{run.run_id}", run_id=run.run_id, trace_id=run.trace_id, retry_after_s=error.retry_after_s
+    )
     return replace(run, status=RunStatus.FAILED, error=problem, finished_at=run.finished_at or datetime.now(UTC))
 
 

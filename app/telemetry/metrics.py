@@ -32,6 +32,7 @@ from app.telemetry import otlp
 from app.telemetry.span_metrics import DURATION, Bounded, SpanMetrics
 
 METER = "waggle"
+PROVIDER, MODEL = "gen_ai.provider.name", "gen_ai.request.model"
 ENDED = (RunStatus.COMPLETED, RunStatus.FAILED, RunStatus.CANCELLED)
 CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
 LAG_EVERY_S = 0.25
@@ -50,6 +51,9 @@ class Metrics:
         self._active: Counter[str] = Counter()
         self._viewers = 0
         self._queued = 0
+        self._blocked_s = 0.0
+        self._breaker_models, self._breaker_providers = Bounded(), Bounded()
+        self._open: Counter[tuple[str, str]] = Counter()
         self._provider: MeterProvider | None = None
         self._registry = CollectorRegistry(auto_describe=False)
         self._scraping = Lock()
@@ -71,6 +75,7 @@ class Metrics:
         self._make(self._provider.get_meter(METER))
         for zero, labels in (
             (self._resumes, {}),
+            (self._blocked, {}),
             (self._disconnects, {"reason": "left"}),
             (self._disconnects, {"reason": "slow"}),
             (self._disconnects, {"reason": "max"}),
@@ -104,6 +109,11 @@ class Metrics:
             asked = time.perf_counter()
             await asyncio.sleep(LAG_EVERY_S)
             self._lag.record(max(0.0, time.perf_counter() - asked - LAG_EVERY_S))
+
+    def loop_blocked(self, seconds: float) -> None:
+        """The event loop stood still for so long. May be called in any thread."""
+        self._blocked.add(1)
+        self._blocked_s = max(self._blocked_s, seconds)
 
     def run_began(self, agent: str) -> None:
         self._active[self._agents(agent)] += 1
@@ -148,6 +158,12 @@ class Metrics:
     def rejected(self, reason: str) -> None:
         """A request was refused; a word for each way, the problem's kind where there is one."""
         self._rejections.add(1, {"reason": reason})
+
+    def breaker(self, provider: str, model: str, *, is_open: bool | None) -> None:
+        """Of a model's calls, was opened or closed; None for a new one."""
+        provider, model = self._breaker_providers(provider), self._breaker_models(model)
+        self._open[provider, model] += 0 if is_open is None else 1 if is_open else -1
+        self._opens.add(1 if is_open else 0, {PROVIDER: provider, MODEL: model})
 
     def webhook(self, outcome: Literal["delivered", "retried", "given_up"]) -> None:
         """An attempt to deliver one ended."""
@@ -197,10 +213,23 @@ class Metrics:
         self._images = meter.create_counter(
             "waggle.images", "{image}", "Images that tasks name by their URLs, by what became of fetching them."
         )
+        self._opens = meter.create_counter(
+            "waggle.model.breaker.opens", "{opening}", "Times that a model's provider was taken to be down."
+        )
+        meter.create_observable_up_down_counter(
+            "waggle.model.breaker.open", [self._observe_open], "{breaker}", "Models whose calls are refused at once."
+        )
         self._exported = meter.create_counter("waggle.spans.exported", "{span}", "Spans that a backend took.")
         self._dropped = meter.create_counter("waggle.spans.dropped", "{span}", "Spans that no backend will see.")
         self._lag = meter.create_histogram(
             "waggle.event_loop.lag", "s", "How late the event loop was.", explicit_bucket_boundaries_advisory=LAG
+        )
+
+        self._blocked = meter.create_counter(
+            "waggle.event_loop.blocked", "{blockage}", "Times that the event loop stood still for a second or more."
+        )
+        meter.create_observable_gauge(
+            "waggle.event_loop.blocked.longest", [self._observe_blocked], "s", "The longest of these."
         )
 
     def _observe_active(self, _: CallbackOptions) -> Iterable[Observation]:
@@ -208,6 +237,15 @@ class Metrics:
 
     def _observe_queued(self, _: CallbackOptions) -> Iterable[Observation]:
         return [Observation(self._queued)]
+
+    def _observe_open(self, _: CallbackOptions) -> Iterable[Observation]:
+        return [
+            Observation(count, {PROVIDER: provider, MODEL: model})
+            for (provider, model), count in list(self._open.items())
+        ]
+
+    def _observe_blocked(self, _: CallbackOptions) -> Iterable[Observation]:
+        return [Observation(self._blocked_s)]
 
     def _observe_viewers(self, _: CallbackOptions) -> Iterable[Observation]:
         return [Observation(self._viewers)]

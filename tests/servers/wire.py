@@ -54,6 +54,7 @@ class Wire(ABC):
     ) -> None:
         self.replies = replies
         self.key = key
+        self._port = 0
         self.requests: list[Request] = []
         self.open_requests = 0
         """Requests whose answer is neither complete nor abandoned."""
@@ -105,9 +106,14 @@ class Wire(ABC):
     # The server.
 
     async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def start(self) -> None:
+        """Listen; after a stop, where it did before."""
         config = uvicorn.Config(
             self._app,
-            port=0,
+            port=self._port,
             log_config=None,
             access_log=False,
             interface="asgi3",
@@ -121,8 +127,7 @@ class Wire(ABC):
         # `Server.serve` would take over the process's signals and poll ten times a second.
         self._server.lifespan = config.lifespan_class(config)
         await self._server.startup()
-        self._port: int = self._server.servers[0].sockets[0].getsockname()[1]
-        return self
+        self._port = self._server.servers[0].sockets[0].getsockname()[1]
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

@@ -98,7 +98,7 @@ async def test_a_stream_is_one_line_too_and_who_leaves_has_one(openai: OpenAIWir
     found = re.search(line, service.output, re.MULTILINE)
     assert found, service.output
     assert found[1] == events[0].data["trace_id"]
-    ended = r"app\.runs\.runner: Run ended run_id=(\S+) trace_id=(\w{32}) agent=assistant status=completed"
+    ended = r"app\.runs\.execution: Run ended run_id=(\S+) trace_id=(\w{32}) agent=assistant status=completed"
     run = re.search(ended, service.output)
     assert run
     assert (run[1], run[2]) == (events[0].data["run_id"], found[1])

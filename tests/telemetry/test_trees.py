@@ -478,7 +478,7 @@ async def test_half_characters_cost_no_batch(
     calls = sorted((span for span in collector.spans() if span.name == CHAT), key=lambda span: span.start)
     assert calls[0].status == "ok"
     tool = named(collector.spans(), "execute_tool files")
-    assert (tool.status, tool.attributes["gen_ai.tool.call.result"]) == ("unset", "caf?")
+    assert (tool.status, tool.attributes["gen_ai.tool.call.result"]) == ("unset", "caf\ufffd")
     assert json.loads(calls[1].attributes["gen_ai.input.messages"])
 
 

@@ -1,5 +1,6 @@
 """Ollama."""
 
+import random
 from dataclasses import replace
 from typing import Any
 from uuid import uuid4
@@ -21,7 +22,8 @@ LIMITS = httpx.Limits(max_connections=1000, max_keepalive_connections=100)
 
 RETRIED = frozenset({408, 429, 500, 502, 503, 504})
 FIRST_PAUSE_S = 0.5
-"""Seconds before the first retry; each further one waits twice as long."""
+"""Seconds before the first retry; each further one waits twice as long, less up to a quarter, as the other SDKs do:
+callers that failed together are not to come back together."""
 PATIENCE_S = 60
 """Seconds that a server may ask us to wait."""
 
@@ -77,12 +79,12 @@ class Retrying(httpx.AsyncBaseTransport):
             try:
                 response = await self._inner.handle_async_request(request)
             except httpx.TransportError:
-                pause = FIRST_PAUSE_S * 2**attempt
+                pause = _pause(attempt)
             else:
                 if response.status_code not in RETRIED:
                     return response
                 await response.aclose()
-                pause = _told(response.headers) or FIRST_PAUSE_S * 2**attempt
+                pause = _told(response.headers) or _pause(attempt)
             await anyio.sleep(pause)
         return await self._inner.handle_async_request(request)
 
@@ -98,6 +100,11 @@ def ollama(name: str, where: Endpoint) -> OllamaClient:
         transport=Retrying(where.max_retries, httpx.AsyncHTTPTransport(limits=LIMITS)),
     )
     return OllamaClient(client, name, _info(name))
+
+
+def _pause(attempt: int) -> float:
+    longest: float = FIRST_PAUSE_S * 2**attempt
+    return longest * (1 - random.random() / 4)  # noqa: S311 no secret
 
 
 def _told(headers: httpx.Headers) -> float | None:

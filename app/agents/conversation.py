@@ -15,6 +15,7 @@ from app.agents.adoption import clients_of, participants_of, parts_of
 from app.agents.cancellation import RunToken
 from app.agents.checkpoint import Checkpoint
 from app.agents.desk import DESK, Desk, Question, changed
+from app.agents.images import ImageUnreadable, images_of
 from app.agents.journal import JOURNAL, Journal
 from app.agents.ledger import LEDGER, Ledger
 from app.agents.provider_errors import classify
@@ -23,7 +24,7 @@ from app.agents.translation import Told, Translator
 from app.errors import AppError, InvalidInput, RunFailed, StateConflict
 from app.events import MessageAdded, Usage
 from app.messages import Handoff, Message, Structured, Text
-from app.task import ImagePart, Task
+from app.task import ImagePart, Task, TextPart
 from app.telemetry.steps import step
 
 logger = logging.getLogger(__name__)
@@ -64,10 +65,7 @@ class Conversation:
                 f"The model of agent {self._name!r} takes no images.",
                 errors=[{"loc": ["body", "task"], "msg": "The agent's model takes text only."}],
             )
-        content = [
-            await _image(index, part) if isinstance(part, ImagePart) else part.text for index, part in enumerate(task)
-        ]
-        self._task = MultiModalMessage(content=content, source="user")
+        self._task = MultiModalMessage(content=await _content(task), source="user")
 
     async def load(self, state: bytes | None) -> None:
         """Take up the conversation where a completed run left it; raises StateConflict."""
@@ -221,14 +219,17 @@ class Conversation:
         return self._ledger.calls
 
 
-async def _image(index: int, part: ImagePart) -> Image:
+async def _content(task: tuple[TextPart | ImagePart, ...]) -> list[str | Image]:
+    places = [place for place, part in enumerate(task) if isinstance(part, ImagePart)]
+    urls = [part.url for part in task if isinstance(part, ImagePart)]
     try:
-        return await asyncio.to_thread(Image.from_uri, part.url)
-    except (ValueError, OSError):
+        images = iter(await asyncio.to_thread(images_of, urls))
+    except ImageUnreadable as error:
         raise InvalidInput(
             "An image of the task cannot be read.",
-            errors=[{"loc": ["body", "task", index], "msg": "Not a PNG or JPEG data URI."}],
+            errors=[{"loc": ["body", "task", places[error.index]], "msg": str(error)}],
         ) from None
+    return [next(images) if isinstance(part, ImagePart) else part.text for part in task]
 
 
 def _kinds(state: Any) -> Any:

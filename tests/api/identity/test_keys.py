@@ -157,7 +157,10 @@ PAGES: dict[str, tuple[dict[str, str], int]] = {
     "another port of this machine": ({"Sec-Fetch-Site": "same-site", "Origin": "http://127.0.0.1:1"}, 403),
     "a sandbox": ({"Sec-Fetch-Site": "cross-site", "Origin": "null"}, 403),
     "an old browser": ({"Origin": "https://evil.example"}, 403),
+    "an origin that is no URL": ({"Origin": "http://[evil"}, 403),
     "a name that was pointed here": ({"Host": "evil.example"}, 421),
+    "a name that is none": ({"Host": "[::1"}, 421),
+    "an address that is none": ({"Host": "[evil]"}, 421),
     "a name of this machine": ({"Host": "localhost:8000"}, 200),
     "an address": ({"Host": "[::1]:8000"}, 200),
 }

@@ -3,6 +3,7 @@
 import base64
 import binascii
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import orjson
@@ -13,7 +14,7 @@ from app.api.identity.gate import Identity
 from app.api.identity.principal import Action, Principal
 from app.api.schemas import SessionId, UserId
 from app.caller import Caller
-from app.errors import InvalidInput, UnsupportedMediaType
+from app.errors import InvalidInput, NotFound, UnsupportedMediaType
 from app.runs.control import Control
 from app.runs.deletion import Deletion
 from app.runs.keeper import Keeper
@@ -112,9 +113,11 @@ async def _permitted(request: Request, parts: PartsDep, principal: PrincipalDep,
 
     Raises Forbidden, and NotFound where there is no such run or session of the caller's.
     """
+    path = request.path_params
+    if any("\0" in name for name in path.values()):  # Postgres takes none in a question either
+        raise NotFound(f"There is nothing at {request.url.path!r}.")
     if principal.scopes is None:
         return
-    path = request.path_params
     action: Action = "read" if request.method in ("GET", "HEAD") else "run"
     if "name" in path:
         principal.must(action, path["name"])
@@ -141,12 +144,21 @@ def place_of(cursor: str | None, *types: type) -> list[Any] | None:
         return None
     try:
         place = orjson.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
-        fits = isinstance(place, list) and [type(part) for part in place] == list(types)
-        if fits and all(0 <= part < 2**31 for part in place if isinstance(part, int)):  # as columns hold them
-            return list(place)
-    except (binascii.Error, ValueError):
+        if isinstance(place, list) and len(place) == len(types):
+            return [_part(part, kind) for part, kind in zip(place, types, strict=True)]
+    except (binascii.Error, ValueError, OverflowError):
         pass  # answered below
     raise InvalidInput(
         "The cursor is not one that this list gave out.",
         errors=[{"loc": ["query", "cursor"], "msg": "Unknown."}],
     )
+
+
+def _part(part: Any, kind: type[Any]) -> Any:
+    """As the columns of a database hold it; raises ValueError or OverflowError for what they cannot."""
+    if kind is datetime and isinstance(part, str):
+        return datetime.fromisoformat(part).astimezone(UTC)
+    fits: bool = type(part) is kind and (0 <= part < 2**31 if kind is int else "\0" not in part)
+    if not fits:
+        raise ValueError(f"it is no {kind.__name__}")
+    return part

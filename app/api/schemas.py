@@ -2,7 +2,8 @@
 
 from typing import Annotated, Any, Generic, Literal, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+import orjson
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
 from pydantic_core import PydanticCustomError
 
 from app.store.history import Point
@@ -13,6 +14,8 @@ SessionId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._:-]{1,128}$"
 """1-128 of A-Z a-z 0-9 . _ : -"""
 UserId = Annotated[str, StringConstraints(pattern=r"^[\x21-\x7e]{1,128}$")]
 """1-128 printable ASCII characters without spaces."""
+Line = Annotated[str, StringConstraints(pattern=r"^[^\x00]*$")]
+"""Without NUL, which Postgres keeps in no text."""
 OnDisconnect = Literal["cancel", "continue"]
 
 
@@ -94,12 +97,23 @@ class RunIn(Body):
         )
 
 
+def _told_on(value: Any) -> Any:
+    """As JSON goes on from here: halves of characters and numbers beyond 64 bits are in no event and no record."""
+    try:
+        whole = orjson.loads(orjson.dumps(value))
+    except (orjson.JSONEncodeError, orjson.JSONDecodeError) as error:
+        raise PydanticCustomError("untellable", "Has what cannot be told on.") from error
+    if whole != value:
+        raise PydanticCustomError("untellable", "Has numbers that JSON has not.")
+    return value
+
+
 class AnswerIn(Body):
     """A person's answer to a run's question."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"input": "The red one."}]})
 
-    input: Any
+    input: Annotated[Any, AfterValidator(_told_on)]
     """Text, or what the question's `schema` asks for."""
     input_id: Annotated[str, Field(max_length=36)] | None = None
     """Which question is answered, as `input_request` and `input.required` have it; without it, the last one."""
@@ -112,9 +126,9 @@ class FeedbackIn(Body):
 
     score: float = Field(ge=0, le=1, allow_inf_nan=False)
     """From 0, useless, to 1."""
-    label: Annotated[str, Field(min_length=1, max_length=128)] | None = None
+    label: Annotated[Line, Field(min_length=1, max_length=128)] | None = None
     """A word for it."""
-    comment: Annotated[str, Field(max_length=4096)] | None = None
+    comment: Annotated[Line, Field(max_length=4096)] | None = None
     """In the person's own words."""
 
 

@@ -118,6 +118,8 @@ def entries(**fields: Any) -> str:
         pytest.param({"api_keys": "a b:sk-secret"}, "tenant", id="tenant's name"),
         pytest.param("no file", "API_KEYS_FILE cannot be read", id="no file"),
         pytest.param("tenant: [", "neither YAML nor JSON", id="not YAML"),
+        pytest.param("[" * 9000, "neither YAML nor JSON", id="a nest without an end"),
+        pytest.param("- {tenant: a, key: k, expires: 2026-02-30}", "has a date that is none", id="no date"),
         pytest.param("tenant: acme", "API_KEYS_FILE: Input should be a valid list", id="no list"),
         pytest.param(entries(scopes=["agents:*"]), "0.scopes.0", id="scope"),
         pytest.param(entries(expires="2027-01-01T00:00:00"), "0.expires", id="no time zone"),

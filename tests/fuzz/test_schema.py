@@ -4,6 +4,7 @@ Schemathesis makes the requests and looks at the answers; the service is a real 
 sessions and runs that there are.
 """
 
+import traceback
 from collections.abc import Iterator
 from itertools import product
 from typing import Any
@@ -13,8 +14,7 @@ import requests
 import schemathesis
 from anyio import to_thread
 from hypothesis import given
-from schemathesis import Case, GenerationMode
-from schemathesis.checks import not_a_server_error
+from schemathesis import Case, CheckContext, GenerationMode, Response
 from schemathesis.core.result import Ok
 from schemathesis.schemas import APIOperation
 from schemathesis.specs.openapi.checks import (
@@ -28,8 +28,14 @@ from schemathesis.specs.openapi.checks import (
 from tests.fuzz.budget import cases
 from tests.service import Service, serving
 
+
+def nothing_fails(context: CheckContext, response: Response, case: Case[Any]) -> None:
+    """A deadline that the request chose may pass."""
+    assert response.status_code < 500 or response.status_code == 504, response.status_code
+
+
 CHECKS = [
-    not_a_server_error,
+    nothing_fails,
     status_code_conformance,
     content_type_conformance,
     response_headers_conformance,
@@ -79,8 +85,8 @@ def _paths(operation: Operation, known: dict[str, str]) -> list[dict[str, str]]:
 
 
 def _told(failure: BaseException) -> str:
-    parts = failure.exceptions if isinstance(failure, BaseExceptionGroup) else [failure]
-    return "\n".join(f"{type(part).__name__}: {part}" for part in parts)
+    """Without the way there: what was found, what was answered, and how to ask it again."""
+    return "".join(traceback.format_exception(failure, limit=0))
 
 
 def _try(operation: Operation, mode: GenerationMode, path: dict[str, str], url: str, session: requests.Session) -> None:

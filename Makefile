@@ -22,6 +22,7 @@ help:
 	@echo "make install  set up what run needs, and no more"
 	@echo "make test     run the tests; PYTEST_ARGS='-k stream' and WORKERS=0 are passed on"
 	@echo "make fuzz     send it what nobody would, in some minutes: FUZZ=20 times as many cases as in the tests"
+	@echo "make soak     200 users for five minutes, with faults, and what was lost or leaked; SOAK='--seconds 60 --postgres'"
 	@echo "make bench    measure what tracing costs, beside plain AutoGen, in some minutes; ROUNDS=3"
 	@echo "make check    formatting, lint, types, imports"
 	@echo "make format   format, and fix what can be fixed by itself"
@@ -42,6 +43,9 @@ test: $(VENV)/.dev $(VENV)/.browser
 
 fuzz: $(VENV)/.dev
 	FUZZ=$(FUZZ) $(BIN)/python -m pytest tests/fuzz --timeout 0 --numprocesses $(WORKERS) $(PYTEST_ARGS)
+
+soak: $(VENV)/.dev
+	$(BIN)/python bench/soak.py $(SOAK)
 
 bench: $(VENV)/.dev
 	$(BIN)/python bench/tracing.py $(ROUNDS)

@@ -15,7 +15,7 @@ WRITERS = 30
 
 @pytest.mark.timeout(30)
 async def test_writers_take_turns_and_readers_pass_them_by(tmp_path: Path) -> None:
-    """On SQLite; they took every connection to look whose turn it was, and who only read waited until it was too late."""
+    """On SQLite; they took every connection to look whose turn it was, and readers waited until it was too late."""
     database = Database(Settings(_env_file=None, data_dir=tmp_path))
     await database.start()
     written: list[int] = []

@@ -4,23 +4,23 @@ Each program is played against a model of what a client may rely on: events numb
 after a resume, one end, a place of nobody's refused, nothing the service's own fault, one call of the provider a run.
 """
 
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import anyio
 import httpx
 import pytest
-from anyio.from_thread import BlockingPortal, start_blocking_portal
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.fuzz.budget import cases
+from tests.fuzz.playing import playing
 from tests.servers.openai_wire import OpenAIWire
 from tests.servers.replies import Text
-from tests.service import Event, Service, events_of, serving
+from tests.service import Event, Service, events_of
 
 WORDS = " ".join(f"w{number}" for number in range(12))
 ENDS = ("run.completed", "run.failed", "run.cancelled")
@@ -177,29 +177,18 @@ async def first(count: int, response: httpx.Response) -> AsyncIterator[Event]:
                 return
 
 
-@contextmanager
-def played(settings: dict[str, Any]) -> Iterator[tuple[BlockingPortal, Callable[[], Player]]]:
-    """A service in a loop of its own, which lasts for all programs."""
-    with ExitStack() as stack:
-        portal = stack.enter_context(start_blocking_portal())
-        openai = stack.enter_context(portal.wrap_async_context_manager(OpenAIWire()))
-        openai.replies = lambda _: Text(WORDS, interval_s=0.001)
-        more = {"model": "openai:gpt-4o-mini", "model_base_url": f"{openai.url}/v1", "openai_api_key": "sk-test"}
-        service = stack.enter_context(portal.wrap_async_context_manager(serving(**settings, **more)))
-        yield portal, lambda: Player(service, openai)
-
-
 @pytest.mark.timeout(0)
-def test_any_life_of_a_run(tmp_path: Any) -> None:
+def test_any_life_of_a_run(tmp_path: Path) -> None:
     """Whatever its clients do, and in whatever order."""
-    with played({"data_dir": tmp_path}) as (portal, player):
+    with playing(tmp_path) as (portal, service, openai):
+        openai.replies = lambda _: Text(WORDS, interval_s=0.001)
 
         @cases(40)
         @given(STEPS)
         def lives(steps: list[tuple[str, Any, Any]]) -> None:
             async def within() -> None:
                 with anyio.fail_after(30):
-                    await player().play(steps)
+                    await Player(service, openai).play(steps)
 
             portal.call(within)
 

@@ -12,13 +12,17 @@ PYTEST_ARGS ?=
 # Versions and hashes are those of uv.lock; --inexact leaves what another target installed.
 SYNC := UV_PROJECT_ENVIRONMENT=$(VENV) UV_PYTHON_DOWNLOADS=never $(BIN)/uv sync --locked --inexact --python $(BIN)/python
 
+FUZZ ?= 20
+
 .DEFAULT_GOAL := help
-.PHONY: help install run test bench check audit sbom try-image format clean
+.PHONY: help install run test fuzz soak bench check audit sbom try-image format clean
 
 help:
 	@echo "make run      serve the agents on http://127.0.0.1:8000"
 	@echo "make install  set up what run needs, and no more"
 	@echo "make test     run the tests; PYTEST_ARGS='-k stream' and WORKERS=0 are passed on"
+	@echo "make fuzz     send it what nobody would, in some minutes: FUZZ=20 times as many cases as in the tests"
+	@echo "make soak     200 users for five minutes, with faults, and what was lost or leaked; SOAK='--seconds 60 --postgres'"
 	@echo "make bench    measure what tracing costs, beside plain AutoGen, in some minutes; ROUNDS=3"
 	@echo "make check    formatting, lint, types, imports"
 	@echo "make audit    known vulnerabilities of what uv.lock holds, and bandit's rules"
@@ -39,6 +43,12 @@ run: install
 
 test: $(VENV)/.dev $(VENV)/.browser $(VENV)/.kubectl
 	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile $(PYTEST_ARGS)
+
+fuzz: $(VENV)/.dev
+	FUZZ=$(FUZZ) $(BIN)/python -m pytest tests/fuzz --timeout 0 --numprocesses $(WORKERS) $(PYTEST_ARGS)
+
+soak: $(VENV)/.dev
+	$(BIN)/python bench/soak.py $(SOAK)
 
 bench: $(VENV)/.dev
 	$(BIN)/python bench/tracing.py $(ROUNDS)

@@ -45,6 +45,14 @@ class Connection(HttpToolsProtocol):
             if self._head_bytes > MAX_HEAD_BYTES:
                 self._refuse()
 
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """What is no UTF-8 is Latin-1 (RFC 9110, section 5.5), and told so on: OpenTelemetry fails at other bytes."""
+        try:
+            value.decode()
+        except UnicodeDecodeError:
+            value = value.decode("latin-1").encode()
+        super().on_header(name, value)
+
     def on_message_begin(self) -> None:
         super().on_message_begin()
         if self._deadline is None:

@@ -12,7 +12,7 @@ from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 
 from app.agents.registry import Registry
-from app.api import agents, export, health, metrics, problems, runs, sessions
+from app.api import agents, export, health, metrics, openapi, problems, runs, sessions
 from app.api.dependencies import Parts, Permitted
 from app.api.identity.gate import Gate, Identity
 from app.api.middleware import BodyLimit, Named
@@ -106,6 +106,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     for module in (health, metrics) if settings.role == "worker" else (agents, runs, sessions, export, health, metrics):
         app.include_router(module.router, dependencies=[Permitted])
     problems.install(app)
+    openapi.describe(app, settings)
     app.add_middleware(BodyLimit, limit=settings.max_body_bytes, metrics=telemetry.metrics)
     app.add_middleware(Gate, identity=identity, settings=settings, metrics=telemetry.metrics)
     if settings.cors_origins:

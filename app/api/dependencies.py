@@ -3,6 +3,7 @@
 import base64
 import binascii
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import orjson
@@ -142,14 +143,22 @@ def place_of(cursor: str | None, *types: type) -> list[Any] | None:
     if cursor is None:
         return None
     try:
-        written = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4))
-        place = orjson.loads(written)
-        fits = b"\\u0000" not in written and isinstance(place, list) and [type(part) for part in place] == list(types)
-        if fits and all(0 <= part < 2**31 for part in place if isinstance(part, int)):  # as columns hold them
-            return list(place)
-    except (binascii.Error, ValueError):
+        place = orjson.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
+        if isinstance(place, list) and len(place) == len(types):
+            return [_part(part, kind) for part, kind in zip(place, types, strict=True)]
+    except (binascii.Error, ValueError, OverflowError):
         pass  # answered below
     raise InvalidInput(
         "The cursor is not one that this list gave out.",
         errors=[{"loc": ["query", "cursor"], "msg": "Unknown."}],
     )
+
+
+def _part(part: Any, kind: type[Any]) -> Any:
+    """As the columns of a database hold it; raises ValueError or OverflowError for what they cannot."""
+    if kind is datetime and isinstance(part, str):
+        return datetime.fromisoformat(part).astimezone(UTC)
+    fits: bool = type(part) is kind and (0 <= part < 2**31 if kind is int else "\0" not in part)
+    if not fits:
+        raise ValueError(f"it is no {kind.__name__}")
+    return part

@@ -18,7 +18,9 @@ async def livez() -> dict[str, str]:
     return {"status": "ok"}
 
 
-@router.get("/readyz", responses={503: {"description": "The same, where a part fails."}})
+@router.get(
+    "/readyz", responses={503: {"description": "The same, where a part fails.", "content": {"application/json": {}}}}
+)
 async def readyz(parts: PartsDep) -> Response:
     """Whether a run can be taken: 503 names each part that fails. Broken agents are named too, and fail nothing."""
     checks = {"database": await _database(parts), "model": _model(parts), "runs": _runs(parts)}

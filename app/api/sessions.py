@@ -23,12 +23,11 @@ async def list_sessions(
     parts: PartsDep, principal: PrincipalDep, caller: CallerDep, limit: Limit = 20, cursor: Cursor = None
 ) -> Response:
     """The caller's sessions, the latest first."""
-    place = place_of(cursor, str, str)
-    after = (datetime.fromisoformat(place[0]), place[1]) if place else None
+    place = place_of(cursor, datetime, str)
     readable = (
         None if principal.scopes is None else [name for name in parts.registry.cards if principal.may("read", name)]
     )
-    items = await parts.sessions.page(caller, limit + 1, after, agents=readable)
+    items = await parts.sessions.page(caller, limit + 1, (place[0], place[1]) if place else None, agents=readable)
     last = items[limit - 1] if len(items) > limit else None
     return _page(items[:limit], [last.updated_at.isoformat(), last.session_id] if last else None)
 

@@ -26,12 +26,23 @@ LastEventId = Annotated[
 RETRY_S = 5
 """When to try again, where the run went with its process."""
 _GONE_WITH_PROCESS = {f"urn:waggle:problem:{error.kind}" for error in (Unavailable, RunLost)}
+EVENT: dict[str, Any] = {
+    "type": "object",
+    "required": ["id", "event", "data"],
+    "properties": {
+        "id": {"type": "string", "description": "What `Last-Event-ID` is to be."},
+        "event": {"type": "string", "enum": list(native.TYPES)},
+        "data": {"type": "string", "contentMediaType": "application/json"},
+        "retry": {"type": "integer", "description": "Milliseconds until an EventSource comes back."},
+    },
+}
+"""Each of the items, as OpenAPI 3.2 describes streams of them."""
 STREAMED: dict[int | str, dict[str, Any]] = {
     200: {
         "description": "The run's events, as docs/api.md has them.",
         "content": {
             "text/event-stream": {
-                "schema": {"type": "string"},
+                "itemSchema": EVENT,
                 "example": (
                     "retry: 1000\nid: 01a20781-9932-75c8-970a-91e8e87a51e7:1-3\nevent: text.delta\n"
                     'data: {"type":"text.delta","run_id":"01a20781-9932-75c8-970a-91e8e87a51e7","seq":3,'

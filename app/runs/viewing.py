@@ -136,6 +136,8 @@ class Viewing:
         log = self._logs.get(standing.run.run_id)
         if log is not None and log.covers(after):
             return True
+        if after is not None and standing.attempt == 0:  # nobody has begun it: that is no event of it
+            return False
         if _nothing_yet(standing) or (after is not None and _waits_at(standing, after)):
             return True
         if self._pages is None:

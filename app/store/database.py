@@ -34,6 +34,9 @@ class Database:
     def __init__(self, settings: Settings) -> None:
         self.url = _url(settings)
         self._engine = _engine(self.url, settings.database_connections)
+        self._turn = asyncio.Lock() if self.url.startswith("sqlite") else None
+        """Of SQLite's one writer: those of this process wait in order, and hold no connection meanwhile. SQLite's own
+        waiting is by looking again and again, and passes some over until their time is up."""
 
     async def start(self) -> None:
         """Bring the schema up to date, in a thread of its own: Alembic blocks."""
@@ -61,8 +64,20 @@ class Database:
     async def writing(self) -> AsyncIterator[AsyncConnection]:
         """A transaction, committed at the end and rolled back by an exception."""
         with _answering():
-            async with self._engine.begin() as connection:
+            async with self._in_turn(), self._engine.begin() as connection:
                 yield connection
+
+    @asynccontextmanager
+    async def _in_turn(self) -> AsyncIterator[None]:
+        if self._turn is None:
+            yield
+            return
+        async with asyncio.timeout(TIMEOUT_S):
+            await self._turn.acquire()
+        try:
+            yield
+        finally:
+            self._turn.release()
 
     @asynccontextmanager
     async def single(self) -> AsyncIterator[AsyncConnection]:

@@ -26,6 +26,19 @@ _OPTIONS = orjson.OPT_UTC_Z
 _RETRY = b"retry: 1000\n"
 """How soon an EventSource comes back, in ms. By itself Firefox takes 5 s, when its run may be cancelled already."""
 
+TYPES = (
+    "run.started",
+    "run.restarted",
+    "text.delta",
+    "thought.delta",
+    "message",
+    "input.required",
+    "run.completed",
+    "run.failed",
+    "run.cancelled",
+)
+"""Of events."""
+
 _GOES_ON = b": reconnect with Last-Event-ID: the run goes on\n\n"
 
 

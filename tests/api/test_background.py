@@ -278,3 +278,22 @@ async def test_the_same_key_at_once_is_one_run(service: Service, openai: OpenAIW
     assert {answer.json()["run_id"] for answer in answers} == {answers[0].json()["run_id"]}
     assert {answer.json()["status"] for answer in answers} == {"completed"}
     assert len(openai.requests) == 1
+
+
+@pytest.mark.parametrize("database", ["sqlite", "postgres"])
+async def test_a_run_that_nobody_has_begun_has_no_event_to_go_on_after(
+    database: str, openai: OpenAIWire, with_openai: dict[str, Any], request: pytest.FixtureRequest
+) -> None:
+    """It waited for one of its own for ever; without an id, who watches it sees it wait."""
+    openai.replies = lambda _: Drip()
+    if database == "postgres":
+        with_openai["database_url"] = request.getfixturevalue("postgres_url")
+    async with serving(**with_openai) as service:
+        await post(service, "/agents/assistant/runs", task="Go.", session_id="s")
+        run = (await post(service, "/agents/assistant/runs", task="hi", session_id="s", if_busy="enqueue")).json()
+        path = f"/runs/{run['run_id']}/stream"
+        for place in ("1-1", "7-38"):
+            answer = await service.client.get(path, headers={"Last-Event-ID": f"{run['run_id']}:{place}"})
+            assert answer.status_code == 410
+        async with service.client.stream("GET", path) as response:
+            assert response.status_code == 200

@@ -282,3 +282,20 @@ async def test_an_unanswered_question_fails_the_run(settings: dict[str, Any], op
         assert events[-1].data["error"]["type"] == "urn:waggle:problem:input-expired"
         assert [event.data["seq"] for event in events] == list(range(1, len(events) + 1))
         assert (await service.get("/sessions/s/messages"))["items"] == []
+
+
+@pytest.mark.parametrize(
+    "value", [rb'"\ud800"', rb'{"\udfff": 1}', b"1" * 50, b"NaN", b"[Infinity]", b"[" * 300 + b"]" * 300], ids=repr
+)
+async def test_an_answer_that_cannot_be_told_on(value: bytes, settings: dict[str, Any], openai: OpenAIWire) -> None:
+    """422, and the run waits on: half a character, a number that JSON has not, a nest without an end."""
+    openai.replies = reply
+    async with serving(**settings) as service:
+        run = await service.run("review", "Write.")
+        refused = await service.client.post(
+            f"/runs/{run['run_id']}/input",
+            content=b'{"input": ' + value + b"}",
+            headers={"Content-Type": "application/json"},
+        )
+        assert refused.status_code == 422, refused.text
+        assert (await answer(service, run["run_id"], "OK")).status_code == 202

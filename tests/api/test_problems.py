@@ -223,3 +223,19 @@ def test_every_error_has_a_name_of_its_own() -> None:
     named: Callable[[type[AppError]], bool] = lambda error: "kind" in vars(error)  # noqa: E731
     kinds = [error.kind for error in tree(AppError) if named(error)]
     assert len(kinds) == len(set(kinds)) > 10
+
+
+@pytest.mark.parametrize("database", ["sqlite", "postgres"])
+async def test_nul_fails_nothing(database: str, with_openai: dict[str, Any], request: pytest.FixtureRequest) -> None:
+    """Postgres keeps none in text: where one could come to stand there it is refused, elsewhere it is a character."""
+    if database == "postgres":
+        with_openai["database_url"] = request.getfixturevalue("postgres_url")
+    async with serving(**with_openai) as service:
+        run = await service.run("assistant", "a\0b", metadata={"c\0": "\0d"})
+        assert run["output"] == "You said: a\0b"
+        assert (await service.get(f"/runs/{run['run_id']}"))["metadata"] == {"c\0": "\0d"}
+        for path in ("/runs/a%00", "/sessions/%00/messages", "/runs/%00/stream"):
+            problem_of(await service.client.get(path), 404, "not-found")
+        for said in ({"label": "\0"}, {"comment": "a\0"}):
+            answer = await service.client.post(f"/runs/{run['run_id']}/feedback", json={"score": 1} | said)
+            problem_of(answer, 422, "invalid-input")

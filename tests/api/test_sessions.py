@@ -4,11 +4,20 @@ from typing import Any
 
 import pytest
 
+from app.api.dependencies import cursor_of
 from tests.servers.openai_wire import OpenAIWire
 from tests.servers.replies import Hang, HttpError
 from tests.service import Service, serving
 
 RUN = "/agents/assistant/run"
+NOWHERE: list[list[Any]] = [
+    ["yesterday", "s1"],
+    ["0001-01-01T00:00:00+23:00", "s1"],
+    ["2026-01-01T00:00:00Z", "\0"],
+    ["s1"],
+    [1, "s1"],
+]
+"""Cursors as this service writes them, to places that no list has."""
 
 
 @pytest.mark.parametrize("agent", ["assistant", "research"])
@@ -125,8 +134,10 @@ async def test_lists_come_in_pages(service: Service) -> None:
     asked = [message["content"] for message in await pages("/sessions/s0/messages", 3) if message["source"] == "user"]
     assert asked == ["task 0", "task 5", "task 6", "task 7"]
     assert len(await pages("/sessions/s0/runs", 1)) == 4
-    for cursor in ("rubbish", "WzFd", "%00"):
+    for cursor in ("rubbish", "WzFd", "%00", *map(cursor_of, NOWHERE)):
         assert (await service.client.get(f"/sessions?cursor={cursor}")).status_code == 422
+    for cursor in (cursor_of(["\0"]), cursor_of([True])):
+        assert (await service.client.get(f"/sessions/s1/runs?cursor={cursor}")).status_code == 422
 
 
 async def test_a_deleted_session_is_gone_with_all_of_it(service: Service) -> None:

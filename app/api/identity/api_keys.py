@@ -140,10 +140,12 @@ class ApiKeys:
             entries = _ENTRIES.validate_python(yaml.safe_load(self._file.read_bytes()) or [])
         except OSError as error:
             raise ValueError(f"API_KEYS_FILE cannot be read: {error.strerror}") from None
-        except (yaml.YAMLError, UnicodeDecodeError):
-            raise ValueError("API_KEYS_FILE is neither YAML nor JSON") from None
         except ValidationError as error:
             raise ValueError(f"API_KEYS_FILE: {_said(error)}") from None
+        except (yaml.YAMLError, UnicodeDecodeError, RecursionError):
+            raise ValueError("API_KEYS_FILE is neither YAML nor JSON") from None
+        except ValueError:
+            raise ValueError("API_KEYS_FILE has a date that is none") from None
         self._read_at = stamp
         return entries
 

@@ -86,9 +86,12 @@ class Gate:
         allowed = self._settings.allowed_hosts
         if not allowed and (self._settings.asks_for_credentials or self._settings.auth == "none"):
             return
-        host = (urlsplit(f"//{headers.get('host', '')}").hostname or "").rstrip(".")
-        if host not in allowed and not (not allowed and _is_local(host)):
-            raise WrongHost(f"This service does not answer to {host!r}: ALLOWED_HOSTS lists the names that it has.")
+        given = headers.get("host", "")
+        host = _name_in(given)
+        if host is None or (host not in allowed and not (not allowed and _is_local(host))):
+            raise WrongHost(
+                f"This service does not answer to {host or given!r}: ALLOWED_HOSTS lists the names that it has."
+            )
 
     def _from_our_pages(self, scope: Scope, headers: Headers) -> None:
         """https://www.w3.org/TR/fetch-metadata/; browsers that do not send it name the page's origin with POST."""
@@ -97,9 +100,17 @@ class Gate:
             return
         foreign = site in ("cross-site", "same-site")
         if origin is not None and "sec-fetch-site" not in headers:
-            foreign = urlsplit(origin).netloc != headers.get("host")
+            foreign = origin.partition("://")[2] != headers.get("host")
         if foreign and not (scope["path"] in PAGES and scope["method"] == "GET" and origin is None):
             raise Forbidden("Pages of that site may not call this service: CORS_ORIGINS lists those that may.")
+
+
+def _name_in(authority: str) -> str | None:
+    """The host's name or address; None where brackets stand around neither."""
+    try:
+        return (urlsplit(f"//{authority}").hostname or "").rstrip(".")
+    except ValueError:
+        return None
 
 
 def _is_local(host: str) -> bool:

@@ -117,7 +117,7 @@ class Tokens:
         """Raises Unauthorized, and Unavailable where the issuer's keys cannot be had."""
         try:
             header = jwt.get_unverified_header(token)
-            algorithm = header["alg"]
+            algorithm = header.get("alg")
             if algorithm not in self._settings.jwt_algorithms:
                 raise Unauthorized("The token is signed in a way that is not accepted.")
             key = await self._jwks.key(header.get("kid"))
@@ -134,7 +134,7 @@ class Tokens:
             )
         except jwt.ExpiredSignatureError:
             raise Unauthorized("The token has expired.") from None
-        except jwt.PyJWTError:
+        except (jwt.PyJWTError, TypeError):  # the latter for a key of another kind than the algorithm's
             raise Unauthorized("The token is not valid for this service.") from None
         return self._principal(claims)
 

@@ -94,6 +94,10 @@ WRONG: dict[str, Callable[[Issuer], str]] = {
     "signed otherwise": lambda issuer: forged(issuer, "ES384", ec.generate_private_key(ec.SECP384R1())),
     "tampered with": tampered,
     "no token": lambda _: "a.b.c",
+    "no way of signing": lambda _: f"{encoded({'typ': 'JWT'})}.e30.AAAA",
+    "a head that is no object": lambda _: f"{encoded([1])}.e30.AAAA",
+    "a head without an end": lambda _: f"{encoded(b'[' * 9000)}.e30.AAAA",
+    "a key of another kind": lambda issuer: forged(issuer, "RS256", rsa.generate_private_key(65537, 2048)),
     "a bomb": lambda _: f"{'e30' * 9000}.{'A' * 9000}.{'B' * 9000}",
 }
 

@@ -205,7 +205,7 @@ async def test_a_viewer_that_takes_nothing_is_dropped_and_the_run_is_not(
     """What the system's buffers do not hold stays behind, for so long."""
     text = "x" * 8_000_000
     openai.replies = [Text(text, chunks=(text,))]
-    async with serving(**with_openai, stream_send_timeout_s=0.2) as service:
+    async with serving(**with_openai, stream_send_timeout_s=0.2, max_message_chars=len(text)) as service:
         url = httpx.URL(service.url)
         with socket.socket() as client:
             client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)

@@ -1,7 +1,6 @@
 """The only reader of the environment. Every setting is in `.env.example`, which a test compares with this class."""
 
-import binascii
-from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
@@ -9,6 +8,8 @@ import regex
 from limits import parse_many
 from pydantic import AliasChoices, Field, SecretStr, TypeAdapter, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from app.notation import is_loopback, key_bytes, network, parts_of
 
 JwtAlgorithm = Literal["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"]
 """Those of public keys: a shared secret would let each service that checks tokens make some."""
@@ -231,23 +232,23 @@ class Settings(BaseSettings):
 
     @property
     def api_keys_given(self) -> tuple[str, ...]:
-        return _parts(self.api_keys.get_secret_value()) if self.api_keys is not None else ()
+        return parts_of(self.api_keys.get_secret_value()) if self.api_keys is not None else ()
 
     @field_validator("cors_origins", "jwt_algorithms", "allowed_hosts", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
-        return _parts(value) if isinstance(value, str) else value
+        return parts_of(value) if isinstance(value, str) else value
 
     @field_validator("webhook_allow", "image_allow", mode="before")
     @classmethod
     def _parse_networks(cls, value: object) -> object:
-        parts = _parts(value) if isinstance(value, str) else value
-        return tuple(_network(part) for part in parts) if isinstance(parts, tuple) else parts
+        parts = parts_of(value) if isinstance(value, str) else value
+        return tuple(network(part) for part in parts) if isinstance(parts, tuple) else parts
 
     @field_validator("webhook_secret", mode="after")
     @classmethod
     def _fit_to_sign(cls, value: SecretStr | None) -> SecretStr | None:
-        if value is not None and _key_bytes(value.get_secret_value()) not in WEBHOOK_KEY_BYTES:
+        if value is not None and key_bytes(value.get_secret_value()) not in WEBHOOK_KEY_BYTES:
             raise ValueError(
                 f"It must be `whsec_` and the base64 of {WEBHOOK_KEY_BYTES.start} to {WEBHOOK_KEY_BYTES.stop - 1} "
                 'random bytes, as `echo "whsec_$(openssl rand -base64 32)"` makes'
@@ -290,7 +291,7 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _closed_by_default(self) -> Self:
-        if self.auth == "loopback" and not self.asks_for_credentials and not _is_loopback(self.host):
+        if self.auth == "loopback" and not self.asks_for_credentials and not is_loopback(self.host):
             raise ValueError(
                 f"HOST={self.host} would serve everybody who can reach it, and no credentials are asked for: "
                 "set API_KEYS, API_KEYS_FILE or JWT_ISSUER, listen on 127.0.0.1 (behind a proxy that asks), "
@@ -305,37 +306,3 @@ class Settings(BaseSettings):
         if self.jwt_issuer is not None and self.jwt_audience is None:
             raise ValueError("JWT_ISSUER needs JWT_AUDIENCE: else its tokens for other services would do here")
         return self
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
-def _key_bytes(secret: str) -> int:
-    """The length of the key in a `whsec_…`, padded or not; 0 where there is none."""
-    encoded = secret.removeprefix("whsec_")
-    if encoded == secret:
-        return 0
-    try:
-        return len(binascii.a2b_base64(encoded + "=" * (-len(encoded) % 4), strict_mode=True))
-    except ValueError:
-        return 0
-
-
-def _parts(value: str) -> tuple[str, ...]:
-    return tuple(part.strip() for part in value.split(",") if part.strip())
-
-
-def _network(value: object) -> IPv4Network | IPv6Network:
-    """An address is the network that holds it alone; the bits beyond a network's prefix do not matter."""
-    if isinstance(value, IPv4Network | IPv6Network):
-        return value
-    try:
-        return ip_network(str(value), strict=False)
-    except ValueError:
-        raise ValueError(f"{value!r} is neither an IP address nor a network such as 10.0.0.0/8") from None

@@ -32,7 +32,7 @@ _BROKEN = (
     ArithmeticError,
     struct.error,
     zlib.error,
-    NotImplementedError,
+    RuntimeError,
     DecompressionBombError,
     DecompressionBombWarning,
 )

@@ -4,16 +4,20 @@ import asyncio
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from enum import Enum
 from typing import Any, Literal
 
+from uuid_utils import uuid7
+
 from app.caller import Caller
-from app.events import Run, RunEvent
+from app.events import Run, RunEvent, RunStatus
 from app.runs.log import RunLog
 from app.store.runs import IfBusy, Key
 from app.task import ImagePart, Task, TextPart
 from app.telemetry.identity import Identity
 from app.telemetry.metrics import Metrics
+from app.telemetry.provider import current_trace_id
 from app.telemetry.root import RunSpan
 
 
@@ -67,6 +71,20 @@ class RunRequest:
             "on_disconnect": self.on_disconnect,
             "webhook_url": self.webhook_url,
         }
+
+
+def new_record(request: RunRequest) -> Run:
+    """The record that a run begins with, in the current trace."""
+    return Run(
+        run_id=str(uuid7()),
+        agent=request.agent,
+        session_id=request.session_id,
+        user_id=request.caller.user,
+        status=RunStatus.QUEUED if request.background else RunStatus.RUNNING,
+        trace_id=current_trace_id(),
+        metadata=request.metadata,
+        created_at=datetime.now(UTC),
+    )
 
 
 def restored(run: Run, caller: Caller, stored: dict[str, Any]) -> RunRequest:

@@ -8,11 +8,9 @@ import asyncio
 import logging
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
 from typing import Any
 
 from anyio.abc import TaskGroup
-from uuid_utils import uuid7
 
 from app.agents.registry import Registry
 from app.caller import Caller
@@ -23,7 +21,7 @@ from app.runs.execution import Execution
 from app.runs.images import Images
 from app.runs.log import RunLogs
 from app.runs.pages import Writer
-from app.runs.run import Audience, LiveRun, RunRequest, Started, Stop, identity_of, restored
+from app.runs.run import Audience, LiveRun, RunRequest, Started, Stop, identity_of, new_record, restored
 from app.runs.work import Work
 from app.settings import Settings
 from app.store.peers import Peers
@@ -32,7 +30,6 @@ from app.store.runs import Admission, NewRun, RunStore
 from app.task import as_text
 from app.telemetry.identity import carrying
 from app.telemetry.metrics import Metrics
-from app.telemetry.provider import current_trace_id
 from app.telemetry.root import RunSpan, from_queue
 
 logger = logging.getLogger(__name__)
@@ -130,7 +127,7 @@ class Runner:
         if request.key is not None and (known := await self._store.joined(request.key, request.caller)) is not None:
             return Started(await self._store.get(known, request.caller), request.caller)
         request = replace(request, task=await self._images.taken_in(request.task))
-        record = self._record_of(request)
+        record = new_record(request)
         identity = identity_of(record, request.caller)
         span = RunSpan.of_request(identity, as_text(request.task))
         if request.background:
@@ -193,18 +190,6 @@ class Runner:
             return  # it was deleted; or whoever executes it finds nobody watching
         if stopped.ended:
             await self._peers.tell("changed", run_id)
-
-    def _record_of(self, request: RunRequest) -> Run:
-        return Run(
-            run_id=str(uuid7()),
-            agent=request.agent,
-            session_id=request.session_id,
-            user_id=request.caller.user,
-            status=RunStatus.QUEUED if request.background else RunStatus.RUNNING,
-            trace_id=current_trace_id(),
-            metadata=request.metadata,
-            created_at=datetime.now(UTC),
-        )
 
     def _new(self, record: Run, request: RunRequest, span: RunSpan) -> LiveRun:
         log = self._logs.open(record.run_id)

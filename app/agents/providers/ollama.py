@@ -104,7 +104,7 @@ def ollama(name: str, where: Endpoint) -> OllamaClient:
 
 def _pause(attempt: int) -> float:
     longest: float = FIRST_PAUSE_S * 2**attempt
-    return longest * (1 - random.random() / 4)  # noqa: S311 no secret
+    return longest * (1 - random.random() / 4)  # noqa: S311 no secret  # nosec B311
 
 
 def _told(headers: httpx.Headers) -> float | None:

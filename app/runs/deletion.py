@@ -1,4 +1,4 @@
-"""What goes with a session that is deleted, beyond its rows: the events of its runs, wherever they are."""
+"""What goes with a session that is deleted, beyond its rows: its runs' events, and their spans here."""
 
 import logging
 
@@ -8,6 +8,7 @@ from app.runs.log import RunLogs
 from app.store.page import Pages
 from app.store.peers import Peers
 from app.store.sessions import SessionStore
+from app.telemetry.store import TraceStore
 
 logger = logging.getLogger(__name__)
 
@@ -15,11 +16,14 @@ logger = logging.getLogger(__name__)
 class Deletion:
     """Of what its caller owns."""
 
-    def __init__(self, sessions: SessionStore, peers: Peers, logs: RunLogs, pages: Pages | None) -> None:
+    def __init__(
+        self, sessions: SessionStore, peers: Peers, logs: RunLogs, pages: Pages | None, traces: TraceStore
+    ) -> None:
         self._sessions = sessions
         self._peers = peers
         self._logs = logs
         self._pages = pages
+        self._traces = traces
 
     async def session(self, session_id: str, caller: Caller) -> None:
         """Raises NotFound, and SessionBusy while one of its runs is executed. Viewers of those that wait are let go."""
@@ -29,8 +33,9 @@ class Deletion:
         await self.events(gone.run_ids)
 
     async def events(self, run_ids: list[str]) -> None:
-        """Those of runs that are gone."""
+        """Those of runs that are gone, and the spans that are kept here."""
         self._logs.drop(run_ids)
+        self._traces.forget(run_ids)
         if self._pages is not None and run_ids:
             try:
                 await self._pages.forget(run_ids)

@@ -1,6 +1,7 @@
 """The built-in trace store: the spans of the last runs, in memory, as trees."""
 
 from collections import OrderedDict
+from collections.abc import Collection
 from datetime import UTC, datetime
 from threading import Lock
 from typing import Any
@@ -45,16 +46,22 @@ class TraceStore(SpanProcessor):
             if span.context.span_id in spans:
                 spans[span.context.span_id] = span
 
+    def forget(self, run_ids: Collection[str]) -> None:
+        """Keep no span of these runs any more."""
+        with self._lock:
+            for trace_id, spans in list(self._spans.items()):
+                left = {id_: span for id_, span in spans.items() if _run_of(span) not in run_ids}
+                if left:
+                    self._spans[trace_id] = left
+                else:
+                    del self._spans[trace_id]
+
     def tree(self, trace_id: str, run_id: str) -> list[dict[str, Any]]:
         """The run's spans, children within parents, in order of start; empty when they are no longer kept."""
         with self._lock:
             kept = list(self._spans.get(int(trace_id, 16), {}).values())
         spans = [shaped(span, self._content) if span.end_time is None else span for span in kept]
-        nodes = {
-            span.context.span_id: _node(span)
-            for span in spans
-            if span.context and (span.attributes or {}).get("waggle.run.id") == run_id
-        }
+        nodes = {span.context.span_id: _node(span) for span in spans if span.context and _run_of(span) == run_id}
         roots: list[dict[str, Any]] = []
         for span in sorted(spans, key=lambda span: span.start_time or 0):
             node = nodes.get(span.context.span_id) if span.context else None
@@ -63,6 +70,10 @@ class TraceStore(SpanProcessor):
             parent = nodes.get(span.parent.span_id) if span.parent else None
             (parent["children"] if parent else roots).append(node)
         return roots
+
+
+def _run_of(span: ReadableSpan) -> Any:
+    return (span.attributes or {}).get("waggle.run.id")
 
 
 def _node(span: ReadableSpan) -> dict[str, Any]:

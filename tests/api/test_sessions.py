@@ -143,7 +143,10 @@ async def test_lists_come_in_pages(service: Service) -> None:
 async def test_a_deleted_session_is_gone_with_all_of_it(service: Service) -> None:
     """Its runs too; its id may be used anew."""
     run = await service.run("assistant", "hi", session_id="s")
+    kept = await service.run("assistant", "hi", session_id="another")
     assert (await service.client.delete("/sessions/s")).status_code == 204
+    assert service.parts.telemetry.store.tree(run["trace_id"], run["run_id"]) == []
+    assert service.parts.telemetry.store.tree(kept["trace_id"], kept["run_id"])
     await service.get("/sessions/s", status=404)
     await service.get(f"/runs/{run['run_id']}", status=404)
     assert (await service.client.delete("/sessions/s")).status_code == 404

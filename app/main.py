@@ -11,6 +11,7 @@ import anyio
 from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 
+from app import VERSION
 from app.agents.registry import Registry
 from app.api import agents, export, health, metrics, openapi, problems, runs, sessions
 from app.api.dependencies import Parts, Permitted
@@ -99,7 +100,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app = FastAPI(
         title="Waggle",
         summary="AutoGen agents behind HTTP: run them, stream them, trace them.",
-        version="0.1.0",
+        version=VERSION,
         lifespan=_lifespan,
     )
     app.state.parts = parts

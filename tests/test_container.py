@@ -1,12 +1,14 @@
 import json
 import re
 import subprocess
+import tomllib
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
+from app import VERSION
 from app.settings import Settings
 
 ROOT = Path(__file__).parents[1]
@@ -105,3 +107,11 @@ def test_docker_compose_accepts_it(profiles: tuple[str, ...]) -> None:
     )
     names = {"postgres": "postgres", "traces": "jaeger"}
     assert set(config.stdout.split()) == {"waggle", *(names[profile] for profile in profiles)}
+
+
+def test_the_version_is_known_without_an_installation() -> None:
+    """The image has no metadata of the project: once the service did not start in it for want of that."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert project["version"] == VERSION
+    asked = [path for path in (ROOT / "app").rglob("*.py") if "version('waggle')" in path.read_text().replace('"', "'")]
+    assert asked == []

@@ -10,7 +10,6 @@ from contextlib import suppress
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from importlib.metadata import version
 from types import TracebackType
 from typing import Self
 
@@ -20,6 +19,7 @@ import orjson
 from anyio import to_thread
 from standardwebhooks import Webhook
 
+from app import VERSION
 from app.events import Run, RunEnded
 from app.runs.addresses import Network, Resolve, checked_backends
 from app.runs.receivers import Receiver
@@ -53,7 +53,7 @@ class Courier:
         self._signer = Webhook(secret)
         self._now = now
         self._attempt_s = attempt_s
-        self._agent = f"waggle/{version('waggle')}"
+        self._agent = f"waggle/{VERSION}"
         self._backends = checked_backends(allowed, resolve)
 
     async def __aenter__(self) -> Self:

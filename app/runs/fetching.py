@@ -7,12 +7,12 @@ would say what this service can reach.
 
 import ssl
 from collections.abc import Sequence
-from importlib.metadata import version
 from urllib.parse import urldefrag, urljoin
 
 import httpcore
 from anyio import to_thread
 
+from app import VERSION
 from app.runs.addresses import Network, Resolve, checked_backends
 from app.runs.receivers import Receiver, UrlRefused, receiver_of
 
@@ -53,7 +53,7 @@ class Fetcher:
         self._headers = [
             ("accept", accept),
             ("accept-encoding", "identity"),  # what is bounded is what comes
-            ("user-agent", f"waggle/{version('waggle')}"),
+            ("user-agent", f"waggle/{VERSION}"),
         ]
 
     async def fetch(self, url: str, room: Room) -> bytes:

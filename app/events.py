@@ -30,6 +30,10 @@ class RunStatus(StrEnum):
     CANCELLED = "cancelled"
 
 
+ENDED = (RunStatus.COMPLETED, RunStatus.FAILED, RunStatus.CANCELLED)
+"""The statuses of a run that nothing follows."""
+
+
 @dataclass(frozen=True, slots=True)
 class Usage:
     """Tokens and money that a run's model calls took; `cost_usd` is None where a price is unknown."""

@@ -9,12 +9,11 @@ from jsonschema.validators import validator_for
 
 from app.caller import Caller
 from app.errors import InvalidInput, NotWaiting
-from app.events import InputRequest, Run, RunStatus
+from app.events import ENDED, InputRequest, Run, RunStatus
 from app.runs.bells import Bells
 from app.runs.run import Stop, identity_of
 from app.runs.runner import Runner
 from app.store.peers import Peers
-from app.store.rows import ENDED
 from app.store.runs import RunStore
 from app.store.said import Said
 from app.telemetry.feedback import tell_feedback

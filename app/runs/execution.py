@@ -5,7 +5,7 @@ import logging
 from contextlib import suppress
 
 from app.errors import AppError, NotFound, RunFailed, Unavailable
-from app.events import InputRequired, Run, RunEnded, RunStatus
+from app.events import ENDED, InputRequired, Run, RunEnded, RunStatus
 from app.runs.bells import Bells
 from app.runs.pages import Writer
 from app.runs.run import LiveRun, Stop
@@ -14,7 +14,7 @@ from app.runs.work import Work, failed
 from app.settings import Settings
 from app.store.peers import Peers
 from app.store.queue import Claim, Queue
-from app.store.rows import ENDED, LeaseLost, Saved
+from app.store.rows import LeaseLost, Saved
 from app.store.runs import RunStore
 from app.telemetry.logs import fields
 from app.telemetry.metrics import Metrics

@@ -8,7 +8,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.caller import Caller
 from app.errors import BudgetSpent, RateLimited
-from app.store.rows import ENDED, owned_by
+from app.events import ENDED
+from app.store.rows import owned_by
 from app.store.tables import RunRow
 
 

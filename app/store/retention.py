@@ -5,8 +5,8 @@ from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import delete, exists, select
 
+from app.events import ENDED
 from app.store.database import Database
-from app.store.rows import ENDED
 from app.store.tables import IdempotencyRow, MessageRow, RunRow, SessionRow
 
 BATCH = 100

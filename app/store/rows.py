@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.caller import Caller
 from app.errors import AppError, NotFound, RunLost
-from app.events import InputRequest, Run, RunStatus, Usage
+from app.events import ENDED, InputRequest, Run, RunStatus, Usage
 from app.messages import Message
 from app.store.tables import NOBODY, InputRow, MessageRow, RunRow, SessionRow, StateRow, WebhookRow
 
@@ -20,7 +20,6 @@ LOST = RunLost("The process that executed this run ended before the run did; its
 INTERRUPTED = "Interrupted by a newer run of the session."
 HELD = (RunStatus.RUNNING, RunStatus.INPUT_REQUIRED)
 """The statuses of a run that holds its session."""
-ENDED = (RunStatus.COMPLETED, RunStatus.FAILED, RunStatus.CANCELLED)
 
 
 class LeaseLost(Exception):

@@ -15,11 +15,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.caller import Caller
 from app.errors import InvalidInput, NotFound, QueueFull, SessionBusy, SessionConflict, SessionFull
-from app.events import Position, Run, RunStatus
+from app.events import ENDED, Position, Run, RunStatus
 from app.store.allowances import Limits, within
 from app.store.database import Database
 from app.store.rows import (
-    ENDED,
     INTERRUPTED,
     Saved,
     Stopped,

@@ -26,14 +26,13 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 
 from app.errors import SessionBusy, SessionConflict
-from app.events import Run, RunStatus
+from app.events import ENDED, Run
 from app.settings import Settings
 from app.telemetry import otlp
 from app.telemetry.span_metrics import DURATION, Bounded, SpanMetrics
 
 METER = "waggle"
 PROVIDER, MODEL = "gen_ai.provider.name", "gen_ai.request.model"
-ENDED = (RunStatus.COMPLETED, RunStatus.FAILED, RunStatus.CANCELLED)
 CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
 LAG_EVERY_S = 0.25
 

@@ -34,8 +34,9 @@ SAMPLES = 25
 QUIET_S = 60.0
 """By when everything has to be as it was before."""
 FLAT = 0.05
-SPARE = {"files": 4, "threads": 4, "tasks": 2, "runs": 0, "spans": 0}
-"""By how much more may be held afterwards: a pool's connection, a thread of a pool that has not been needed before."""
+SPARE = {"files": 16, "threads": 5, "tasks": 2, "runs": 0, "spans": 0}
+"""By how much more may be held afterwards: what a pool had not needed before. One of SQLite's five connections is three
+files and a thread."""
 SETTINGS = {
     "MODEL": "openai:gpt-4o-mini",
     "OPENAI_API_KEY": "sk-soak",

@@ -3,8 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import func, select
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import Connection, func, select
 
 from app.caller import Caller
 from app.errors import BudgetSpent, RateLimited
@@ -35,16 +34,16 @@ class Limits:
         return not (self.unended is self.tokens is self.usd is None)
 
 
-async def within(connection: AsyncConnection, caller: Caller, limits: Limits, now: datetime) -> None:
+def within(connection: Connection, caller: Caller, limits: Limits, now: datetime) -> None:
     """Raises RateLimited and BudgetSpent. A run that has not ended counts nothing for the day yet."""
     owner = owned_by(caller)
     if connection.dialect.name == "postgresql":  # SQLite has one writer anyway
         name = f"{owner['tenant']}\n{owner['user_id']}"
-        await connection.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(name, 0))))
+        connection.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(name, 0))))
     mine = (RunRow.tenant == owner["tenant"], RunRow.user_id == owner["user_id"])
     if limits.unended is not None:
         unended = select(func.count()).where(*mine, RunRow.status.not_in(ENDED))
-        if (await connection.scalar(unended) or 0) >= limits.unended:
+        if (connection.scalar(unended) or 0) >= limits.unended:
             raise RateLimited(
                 f"{limits.unended} of the caller's runs have not ended: wait for one, or cancel it.", retry_after_s=1
             )
@@ -55,7 +54,7 @@ async def within(connection: AsyncConnection, caller: Caller, limits: Limits, no
         func.coalesce(func.sum(RunRow.input_tokens + RunRow.output_tokens), 0),
         func.sum(RunRow.cost_usd),
     ).where(*mine, RunRow.created_at >= today)
-    tokens, usd = (await connection.execute(spent)).one()
+    tokens, usd = connection.execute(spent).one()
     tomorrow = int((today + timedelta(days=1) - now).total_seconds()) + 1
     if limits.tokens is not None and tokens >= limits.tokens:
         raise BudgetSpent(f"The caller's {limits.tokens} tokens of today are spent.", retry_after_s=tomorrow)

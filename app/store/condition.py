@@ -12,7 +12,8 @@ from sqlalchemy import URL, make_url, text
 from sqlalchemy.exc import ArgumentError, DBAPIError, ProgrammingError
 
 from app.settings import Settings
-from app.store.database import HEAD, TIMEOUT_S, _engine, _url
+from app.store.database import HEAD, TIMEOUT_S, _url
+from app.store.postgres import postgres_engine
 
 Fault = Literal[
     "not an address",
@@ -56,11 +57,11 @@ async def condition(settings: Settings) -> Condition:
     except ArgumentError:
         return Condition("", "not an address")
     where = url.set(query={}).render_as_string(hide_password=True)
-    if url.drivername == "sqlite+aiosqlite":
+    if url.drivername == "sqlite":
         return _sqlite(url, where)
     if url.drivername != "postgresql+asyncpg":
         return Condition(where, "not supported", url.drivername.partition("+")[0])
-    engine = _engine(url.render_as_string(hide_password=False))
+    engine = postgres_engine(url.render_as_string(hide_password=False), 1, TIMEOUT_S)
     try:
         async with engine.connect() as connection:
             try:

@@ -8,7 +8,7 @@ from sqlalchemy import Row, Select, select, tuple_
 
 from app.caller import Caller
 from app.store.database import Database
-from app.store.rows import owned_by
+from app.store.rows import owned_by, rows
 from app.store.tables import FeedbackRow, InputRow, MessageRow, RunRow, SessionRow, StateRow
 
 PAGE = 100
@@ -66,13 +66,12 @@ class Export:
             page = query.order_by(*key).limit(PAGE)
             if after is not None:
                 page = page.where(tuple_(*key) > tuple_(*after))
-            async with self._database.reading() as connection:
-                rows = (await connection.execute(page)).all()
-            for row in rows:
+            found = await self._database.read(rows, page)
+            for row in found:
                 yield row
-            if len(rows) < PAGE:
+            if len(found) < PAGE:
                 return
-            after = tuple(getattr(rows[-1], column.key) for column in key)
+            after = tuple(getattr(found[-1], column.key) for column in key)
 
 
 def _line(name: str, row: Row[Any]) -> bytes:

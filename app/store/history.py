@@ -9,14 +9,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Row, delete, func, insert, literal, select, union, update
+from sqlalchemy import Connection, Row, delete, func, insert, literal, select, union, update
 from sqlalchemy.dialects.postgresql import insert as insert_unless
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.caller import Caller
 from app.errors import NotFound, NotInConversation, SessionBusy, SessionExists, StateGone
 from app.store.database import Database
-from app.store.rows import owned_by, runs_of, session_row, unended
+from app.store.rows import owned_by, rows, runs_of, session_row, unended
 from app.store.sessions import Session, no_session, the_session
 from app.store.tables import MessageRow, RunRow, SessionRow, StateRow, Utc
 
@@ -73,86 +72,87 @@ class History:
         )
         if before is not None:
             query = query.where(StateRow.version < before)
-        async with self._database.reading() as connection:
-            return [Version(*row) for row in await connection.execute(query)]
+        return [Version(*row) for row in await self._database.read(rows, query)]
 
     async def fork(self, session_id: str, caller: Caller, at: Point, new_id: str) -> Session:
         """A new session of the caller's, with the conversation up to and with that point; the first is left as it is.
 
         Raises NotFound, SessionExists, NotInConversation, and StateGone.
         """
-        now = datetime.now(UTC)
-        async with self._database.writing() as connection:
-            origin = await _locked(connection, session_id, caller)
-            if at.run_id is not None:
-                known = await _at_turn(
-                    connection, session_id, await _turn_of(connection, session_id, caller, at.run_id)
-                )
-            else:
-                version = origin.version if at.version is None else at.version
-                known = await _at_version(connection, session_id, origin.version, version)
-            made = insert_unless(SessionRow).values(
-                id=new_id,
-                **owned_by(caller),
-                agent=origin.agent,
-                version=0 if known.version is None else 1,
-                created_at=now,
-                updated_at=now,
-            )
-            if (await connection.execute(made.on_conflict_do_nothing().returning(SessionRow.id))).first() is None:
-                await the_session(connection, new_id, caller)  # another caller's is not told of
-                raise SessionExists(f"There is a session {new_id!r} already: take another session_id, or leave it out.")
-            if known.version is not None:
-                await _copy_state(connection, session_id, known.version, new_id, 1, now)
-            columns = (MessageRow.run_id, MessageRow.position, MessageRow.turn, MessageRow.body)
-            await connection.execute(
-                insert(MessageRow).from_select(
-                    [MessageRow.session_id, *columns],
-                    select(literal(new_id), *columns).where(
-                        MessageRow.session_id == session_id, MessageRow.turn <= known.turn
-                    ),
-                )
-            )
-            return await the_session(connection, new_id, caller)
+        return await self._database.write(_fork, session_id, caller, at, new_id)
 
     async def rewind(self, session_id: str, caller: Caller, to: Point) -> Session:
         """Take the conversation back to before that run, or to that version; nothing is done where it is there already.
 
         Raises NotFound, NotInConversation, StateGone, and SessionBusy while a run has not ended.
         """
-        now = datetime.now(UTC)
-        async with self._database.writing() as connection:
-            session = await _locked(connection, session_id, caller)
-            if going_on := await unended(connection, session_id, self._database.later()):
-                raise SessionBusy(
-                    f"Session {session_id!r} has a run that has not ended: wait for {going_on[0].id!r}, or cancel it.",
-                    retry_after_s=1,
-                )
-            if to.run_id is not None:
-                turn = await _turn_of(connection, session_id, caller, to.run_id)
-                known = await _at_turn(connection, session_id, turn - 1)
-            else:
-                known = await _at_version(connection, session_id, session.version, to.version or 0)
-            now_known = await _at_version(connection, session_id, session.version, session.version)
-            if known.turn < now_known.turn:
-                await _go_back(connection, session_id, session.version + 1, known, now)
-            return await the_session(connection, session_id, caller)
+        return await self._database.write(_rewind, session_id, caller, to)
 
 
-async def _locked(connection: AsyncConnection, session_id: str, caller: Caller) -> Row[Any]:
-    row: Row[Any] | None = await session_row(connection, session_id, caller)
+def _fork(connection: Connection, session_id: str, caller: Caller, at: Point, new_id: str) -> Session:
+    now = datetime.now(UTC)
+    origin = _locked(connection, session_id, caller)
+    if at.run_id is not None:
+        known = _at_turn(connection, session_id, _turn_of(connection, session_id, caller, at.run_id))
+    else:
+        version = origin.version if at.version is None else at.version
+        known = _at_version(connection, session_id, origin.version, version)
+    made = insert_unless(SessionRow).values(
+        id=new_id,
+        **owned_by(caller),
+        agent=origin.agent,
+        version=0 if known.version is None else 1,
+        created_at=now,
+        updated_at=now,
+    )
+    if connection.execute(made.on_conflict_do_nothing().returning(SessionRow.id)).first() is None:
+        the_session(connection, new_id, caller)  # another caller's is not told of
+        raise SessionExists(f"There is a session {new_id!r} already: take another session_id, or leave it out.")
+    if known.version is not None:
+        _copy_state(connection, session_id, known.version, new_id, 1, now)
+    columns = (MessageRow.run_id, MessageRow.position, MessageRow.turn, MessageRow.body)
+    connection.execute(
+        insert(MessageRow).from_select(
+            [MessageRow.session_id, *columns],
+            select(literal(new_id), *columns).where(MessageRow.session_id == session_id, MessageRow.turn <= known.turn),
+        )
+    )
+    return the_session(connection, new_id, caller)
+
+
+def _rewind(connection: Connection, session_id: str, caller: Caller, to: Point) -> Session:
+    now = datetime.now(UTC)
+    session = _locked(connection, session_id, caller)
+    if going_on := unended(connection, session_id):
+        raise SessionBusy(
+            f"Session {session_id!r} has a run that has not ended: wait for {going_on[0].id!r}, or cancel it.",
+            retry_after_s=1,
+        )
+    if to.run_id is not None:
+        turn = _turn_of(connection, session_id, caller, to.run_id)
+        known = _at_turn(connection, session_id, turn - 1)
+    else:
+        known = _at_version(connection, session_id, session.version, to.version or 0)
+    now_known = _at_version(connection, session_id, session.version, session.version)
+    if known.turn < now_known.turn:
+        _go_back(connection, session_id, session.version + 1, known, now)
+    return the_session(connection, session_id, caller)
+
+
+def _locked(connection: Connection, session_id: str, caller: Caller) -> Row[Any]:
+    row: Row[Any] | None = session_row(connection, session_id, caller)
     if row is None:
         raise no_session(session_id)
     return row
 
 
-async def _turn_of(connection: AsyncConnection, session_id: str, caller: Caller, run_id: str) -> int:
+def _turn_of(connection: Connection, session_id: str, caller: Caller, run_id: str) -> int:
     """Which turn of the conversation that run is; in a fork, it is a run of the first session."""
     tables = (MessageRow, StateRow)
     of_run = [select(row.turn).where(row.session_id == session_id, row.run_id == run_id) for row in tables]
-    turn: int | None = await connection.scalar(select(func.max(union(*of_run).subquery().c.turn)))
+    turn: int | None = connection.scalar(select(func.max(union(*of_run).subquery().c.turn)))
     if turn is None:
-        if (await connection.execute(runs_of(caller).where(RunRow.id == run_id))).first() is None:
+        if connection.execute(runs_of(caller).where(RunRow.id == run_id)).first() is None:
             raise NotFound(f"There is no run {run_id!r}.")
         raise NotInConversation(
             f"Run {run_id!r} is no completed run of session {session_id!r}, or was taken out of its conversation."
@@ -160,19 +160,19 @@ async def _turn_of(connection: AsyncConnection, session_id: str, caller: Caller,
     return turn
 
 
-async def _at_turn(connection: AsyncConnection, session_id: str, turn: int) -> _Known:
+def _at_turn(connection: Connection, session_id: str, turn: int) -> _Known:
     if turn == 0:
         return _Known(0, None)
     query = select(func.max(StateRow.version)).where(StateRow.session_id == session_id, StateRow.turn == turn)
-    version: int | None = await connection.scalar(query)
+    version: int | None = connection.scalar(query)
     if version is None:
         raise _gone(session_id)
     return _Known(turn, version)
 
 
-async def _at_version(connection: AsyncConnection, session_id: str, current: int, version: int) -> _Known:
+def _at_version(connection: Connection, session_id: str, current: int, version: int) -> _Known:
     query = select(StateRow.turn).where(StateRow.session_id == session_id, StateRow.version == version)
-    turn: int | None = await connection.scalar(query)
+    turn: int | None = connection.scalar(query)
     if turn is not None:
         return _Known(turn, version)
     if version in (0, current):
@@ -186,11 +186,11 @@ def _gone(session_id: str) -> StateGone:
     return StateGone(f"That state is no longer kept: GET /sessions/{session_id}/versions lists those that are.")
 
 
-async def _copy_state(
-    connection: AsyncConnection, from_id: str, from_version: int, to_id: str, to_version: int, now: datetime
+def _copy_state(
+    connection: Connection, from_id: str, from_version: int, to_id: str, to_version: int, now: datetime
 ) -> None:
     same = (StateRow.run_id, StateRow.turn, StateRow.state)
-    await connection.execute(
+    connection.execute(
         insert(StateRow).from_select(
             [StateRow.session_id, StateRow.version, StateRow.created_at, *same],
             select(literal(to_id), literal(to_version), literal(now, Utc), *same).where(
@@ -200,14 +200,12 @@ async def _copy_state(
     )
 
 
-async def _go_back(connection: AsyncConnection, session_id: str, version: int, to: _Known, now: datetime) -> None:
+def _go_back(connection: Connection, session_id: str, version: int, to: _Known, now: datetime) -> None:
     """The new version has what was known then. It is not the old one's number: whoever has loaded that could save."""
     if to.version is not None:
-        await _copy_state(connection, session_id, to.version, session_id, version, now)
-    await connection.execute(delete(StateRow).where(StateRow.session_id == session_id, StateRow.turn > to.turn))
-    await connection.execute(
+        _copy_state(connection, session_id, to.version, session_id, version, now)
+    connection.execute(delete(StateRow).where(StateRow.session_id == session_id, StateRow.turn > to.turn))
+    connection.execute(
         update(MessageRow).where(MessageRow.session_id == session_id, MessageRow.turn > to.turn).values(turn=None)
     )
-    await connection.execute(
-        update(SessionRow).where(SessionRow.id == session_id).values(version=version, updated_at=now)
-    )
+    connection.execute(update(SessionRow).where(SessionRow.id == session_id).values(version=version, updated_at=now))

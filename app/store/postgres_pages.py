@@ -58,26 +58,22 @@ class PostgresPages:
             return
         columns = zip(*((p.run_id, p.attempt, p.first_seq, p.last_seq, p.body) for p in pages), strict=True)
         notices = written("events", list(dict.fromkeys(page.run_id for page in pages)))
-        async with self._database.single() as connection:
-            await connection.exec_driver_sql(_APPEND, (*map(list, columns), notices, CHANNEL))
+        await self._database.single(_APPEND, *map(list, columns), notices, CHANNEL)
 
     async def read(self, run_id: str, after: Position, limit_bytes: int = READ_BYTES) -> list[Page]:
-        async with self._database.single() as connection:
-            rows = await connection.exec_driver_sql(_READ, (run_id, *after, limit_bytes))
-            return [Page(run_id, row.attempt, row.first_seq, row.last_seq, row.body) for row in rows]
+        rows = await self._database.single(_READ, run_id, *after, limit_bytes)
+        return [Page(run_id, row.attempt, row.first_seq, row.last_seq, row.body) for row in rows]
 
     async def tail(self, run_id: str) -> Position | None:
-        async with self._database.single() as connection:
-            row = (await connection.exec_driver_sql(_TAIL, (run_id,))).first()
-            return Position(row.attempt, row.last_seq) if row else None
+        row = (await self._database.single(_TAIL, run_id)).first()
+        return Position(row.attempt, row.last_seq) if row else None
 
     async def forget(self, run_ids: Collection[str]) -> None:
-        async with self._database.single() as connection:
-            await connection.exec_driver_sql(_FORGET, (list(run_ids),))
+        await self._database.single(_FORGET, list(run_ids))
 
     async def expire(self, limit: int = 1000) -> int:
-        async with self._database.single() as connection:
-            return (await connection.exec_driver_sql(_EXPIRE, (self._ttl_s, limit))).rowcount
+        expired: int = (await self._database.single(_EXPIRE, self._ttl_s, limit)).rowcount
+        return expired
 
     async def ping(self) -> None:
         await self._database.ping()

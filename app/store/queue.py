@@ -5,16 +5,16 @@ writes afterwards names that attempt: a process that was taken for dead can writ
 """
 
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Row, and_, delete, exists, insert, select, tuple_, update
+from sqlalchemy import Connection, Row, bindparam, delete, exists, insert, select, tuple_, update
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.orm import aliased
 
 from app.caller import Caller
 from app.events import InputRequest, Run, RunStatus
+from app.store.clock import later
 from app.store.database import Database
 from app.store.rows import (
     HELD,
@@ -25,9 +25,11 @@ from app.store.rows import (
     full_run,
     put_messages,
     question_of,
+    rows,
     run_of,
+    saved_in,
 )
-from app.store.tables import InputRow, RunRow, SessionRow, StateRow
+from app.store.tables import QUEUED, InputRow, RunRow, SessionRow, StateRow
 
 CLAIMS = 5
 """How often another run is looked for when the session of the one found was taken meanwhile."""
@@ -59,46 +61,45 @@ class Queue:
 
     def __init__(self, database: Database, lease_s: float, state_versions: int = 50) -> None:
         self._database = database
-        self._lease = timedelta(seconds=lease_s)
+        self._lease_s = float(lease_s)
         self._state_versions = state_versions
 
     async def claim(self, owner: str) -> Claim | None:
         """Take the run that has waited longest of those that head a free session's queue; None where there is none."""
         for _ in range(CLAIMS):
             try:
-                return await self._claim(owner)
+                return await self._database.write(self._claim, owner)
             except IntegrityError:  # the session was taken at the same moment; another one's run may wait
                 continue
         return None
 
-    async def _claim(self, owner: str) -> Claim | None:
-        async with self._database.writing() as connection:
-            row = (await connection.execute(_HEAD)).first()
-            if row is None:
-                return None
-            begun_anew = row.attempt > 0 and row.last_seq is None
-            attempt = row.attempt + 1
-            first = attempt if begun_anew or row.attempt == 0 else row.first_attempt
-            await connection.execute(
-                update(RunRow)
-                .where(RunRow.id == row.id)
-                .values(
-                    status=RunStatus.RUNNING,
-                    attempt=attempt,
-                    first_attempt=first,
-                    last_seq=None,
-                    owner=owner,
-                    lease_expires_at=self._database.later(self._lease),
-                )
+    def _claim(self, connection: Connection, owner: str) -> Claim | None:
+        row = connection.execute(_HEAD).first()
+        if row is None:
+            return None
+        begun_anew = row.attempt > 0 and row.last_seq is None
+        attempt = row.attempt + 1
+        first = attempt if begun_anew or row.attempt == 0 else row.first_attempt
+        connection.execute(
+            update(RunRow)
+            .where(RunRow.id == row.id)
+            .values(
+                status=RunStatus.RUNNING,
+                attempt=attempt,
+                first_attempt=first,
+                last_seq=None,
+                owner=owner,
+                lease_expires_at=later(self._lease_s),
             )
-            session = await _saved(connection, row.session_id)
-            asked = await _answered(connection, row) if row.checkpoint is not None else None
+        )
+        saved, _ = saved_in(connection, row.session_id)
+        asked = _answered(connection, row) if row.checkpoint is not None else None
         return Claim(
             run=replace(run_of(row, []), status=RunStatus.RUNNING),
             caller=caller_of(row),
             request=row.request,
             attempt=attempt,
-            saved=session,
+            saved=saved,
             root_span_id=row.root_span_id,
             queued_at=row.queued_at,
             last_seq=row.last_seq or 0,
@@ -112,22 +113,20 @@ class Queue:
         """Vouch for these runs, each in its attempt; those that are still this process's, with the wish to stop."""
         if not attempts:
             return {}
-        async with self._database.writing() as connection:
-            rows = await connection.execute(
-                update(RunRow)
-                .where(_in_their(attempts), RunRow.status == RunStatus.RUNNING)
-                .values(lease_expires_at=self._database.later(self._lease))
-                .returning(RunRow.id, RunRow.stop_wish)
-            )
-            return {row.id: row.stop_wish for row in rows}
+        theirs = (
+            update(RunRow)
+            .where(_in_their(attempts), RunRow.status == RunStatus.RUNNING)
+            .values(lease_expires_at=later(self._lease_s))
+            .returning(RunRow.id, RunRow.stop_wish)
+        )
+        return dict(await self._database.write(rows, theirs))
 
     async def wishes(self, attempts: dict[str, int]) -> dict[str, str | None]:
         """Which of these runs are still this process's, with the wish to stop."""
         if not attempts:
             return {}
         query = select(RunRow.id, RunRow.stop_wish).where(_in_their(attempts), RunRow.status == RunStatus.RUNNING)
-        async with self._database.reading() as connection:
-            return {row.id: row.stop_wish for row in await connection.execute(query)}
+        return dict(await self._database.read(rows, query))
 
     async def finish(
         self, run: Run, attempt: int, saved: Saved, state: bytes | None, last_seq: int, webhook_url: str | None = None
@@ -137,99 +136,82 @@ class Queue:
         Returns whether others of the session wait. Raises LeaseLost, having written nothing, when the run or the
         session has gone on without it.
         """
-        turn = None if state is None else saved.turn + 1
-        async with self._database.writing() as connection:
-            await _lock(connection, run.session_id)
-            await _must_match(
-                connection,
-                update(RunRow)
-                .where(RunRow.id == run.run_id, RunRow.status == RunStatus.RUNNING, RunRow.attempt == attempt)
-                .values(**_outcome(run), last_seq=last_seq, checkpoint=None, finished_at=run.finished_at)
-                .returning(RunRow.id),
-            )
-            await put_messages(connection, run, turn, again=attempt > 1)
-            if state is not None:
-                await self._save(connection, run, saved, state)
-            if webhook_url is not None:
-                await announce(connection, run.run_id, webhook_url, datetime.now(UTC))
-            waiting = select(exists().where(RunRow.session_id == run.session_id, RunRow.status == RunStatus.QUEUED))
-            return bool(await connection.scalar(waiting))
+        return await self._database.write(self._finish, run, attempt, saved, state, last_seq, webhook_url)
+
+    def _finish(
+        self,
+        connection: Connection,
+        run: Run,
+        attempt: int,
+        saved: Saved,
+        state: bytes | None,
+        last_seq: int,
+        webhook_url: str | None,
+    ) -> bool:
+        if state is None:
+            _lock(connection, run.session_id)
+        else:
+            self._save(connection, run, saved, state)
+        outcome = {**_outcome(run), "last_seq": last_seq, "checkpoint": None, "finished_at": run.finished_at}
+        of_run = {"session": run.session_id, "run": run.run_id, "in_attempt": attempt}
+        ended = connection.execute(_END, outcome | of_run).first()
+        if ended is None:
+            raise LeaseLost
+        put_messages(connection, run, None if state is None else saved.turn + 1, again=attempt > 1)
+        announce(connection, run.run_id, webhook_url, datetime.now(UTC))
+        return bool(ended.others_wait)
+
+    def _save(self, connection: Connection, run: Run, saved: Saved, state: bytes) -> None:
+        version = saved.version + 1
+        raised = {"session": run.session_id, "loaded": saved.version, "version": version}
+        if connection.execute(_RAISE, raised | {"updated_at": run.finished_at}).rowcount == 0:
+            raise LeaseLost
+        connection.execute(
+            _STATE,
+            {
+                "session_id": run.session_id,
+                "version": version,
+                "run_id": run.run_id,
+                "turn": saved.turn + 1,
+                "state": state,
+                "created_at": run.finished_at,
+            },
+        )
+        if version > self._state_versions:
+            connection.execute(_FORGET, {"session": run.session_id, "up_to": version - self._state_versions})
 
     async def pause(self, run: Run, attempt: int, checkpoint: bytes, last_seq: int) -> None:
         """Record the question that the run waits with, and where it goes on. Raises LeaseLost as `finish` does."""
-        question = run.input_request
-        assert question is not None, "a run that pauses asks"  # noqa: S101
-        async with self._database.writing() as connection:
-            await _lock(connection, run.session_id)
-            await _must_match(
-                connection,
-                update(RunRow)
-                .where(
-                    RunRow.id == run.run_id,
-                    RunRow.status == RunStatus.RUNNING,
-                    RunRow.attempt == attempt,
-                    RunRow.stop_wish.is_(None),
-                )
-                .values(**_outcome(run), last_seq=last_seq, checkpoint=checkpoint, owner=None, background=True)
-                .returning(RunRow.id),
-            )
-            await put_messages(connection, run, None, again=attempt > 1)
-            await connection.execute(
-                insert(InputRow).values(
-                    id=question.input_id,
-                    run_id=run.run_id,
-                    prompt=question.prompt,
-                    source=question.source,
-                    json_schema=question.schema,
-                    expires_at=question.expires_at,
-                    created_at=datetime.now(UTC),
-                )
-            )
+        await self._database.write(_pause, run, attempt, checkpoint, last_seq)
 
     async def release(self, run_id: str, attempt: int) -> bool:
         """Give a run back, for another process to begin it anew; whether it still was this one's."""
-        async with self._database.writing() as connection:
-            released = await connection.execute(
-                update(RunRow)
-                .where(RunRow.id == run_id, RunRow.status == RunStatus.RUNNING, RunRow.attempt == attempt)
-                .values(status=RunStatus.QUEUED, owner=None, queued_at=datetime.now(UTC))
-                .returning(RunRow.id)
-            )
-            return released.first() is not None
+        released = (
+            update(RunRow)
+            .where(RunRow.id == run_id, RunRow.status == RunStatus.RUNNING, RunRow.attempt == attempt)
+            .values(status=RunStatus.QUEUED, owner=None, queued_at=datetime.now(UTC))
+            .returning(RunRow.id)
+        )
+        return bool(await self._database.write(rows, released))
 
     async def record(self, run_id: str) -> Run | None:
         """A run with its messages, whoever's it is; None for one that was deleted."""
-        async with self._database.reading() as connection:
-            row = (await connection.execute(select(RunRow.__table__).where(RunRow.id == run_id))).first()
-            return None if row is None else await full_run(connection, row)
-
-    async def _save(self, connection: AsyncConnection, run: Run, saved: Saved, state: bytes) -> None:
-        version = saved.version + 1
-        await _must_match(
-            connection,
-            update(SessionRow)
-            .where(SessionRow.id == run.session_id, SessionRow.version == saved.version)
-            .values(version=version, updated_at=run.finished_at)
-            .returning(SessionRow.id),
-        )
-        await connection.execute(
-            insert(StateRow).values(
-                session_id=run.session_id,
-                version=version,
-                run_id=run.run_id,
-                turn=saved.turn + 1,
-                state=state,
-                created_at=run.finished_at,
-            )
-        )
-        if version > self._state_versions:
-            await connection.execute(
-                delete(StateRow).where(
-                    StateRow.session_id == run.session_id, StateRow.version <= version - self._state_versions
-                )
-            )
+        return await self._database.read(_record, run_id)
 
 
+_RAISE = update(SessionRow).where(SessionRow.id == bindparam("session"), SessionRow.version == bindparam("loaded"))
+_STATE = insert(StateRow)
+_FORGET = delete(StateRow).where(StateRow.session_id == bindparam("session"), StateRow.version <= bindparam("up_to"))
+_OTHER = aliased(RunRow)
+_END = (
+    update(RunRow)
+    .where(
+        RunRow.id == bindparam("run"),
+        RunRow.status == RunStatus.RUNNING,
+        RunRow.attempt == bindparam("in_attempt"),
+    )
+    .returning(exists().where(_OTHER.session_id == bindparam("session"), QUEUED).label("others_wait"))
+)
 _HOLDER, _EARLIER = aliased(RunRow), aliased(RunRow)
 _HEAD = (
     select(RunRow.__table__)
@@ -265,25 +247,47 @@ def _outcome(run: Run) -> dict[str, Any]:
     }
 
 
-async def _saved(connection: AsyncConnection, session_id: str) -> Saved:
-    query = (
-        select(SessionRow.version, StateRow.state, StateRow.turn)
-        .outerjoin(StateRow, and_(StateRow.session_id == SessionRow.id, StateRow.version == SessionRow.version))
-        .where(SessionRow.id == session_id)
+def _pause(connection: Connection, run: Run, attempt: int, checkpoint: bytes, last_seq: int) -> None:
+    question = run.input_request
+    assert question is not None, "a run that pauses asks"  # noqa: S101
+    _lock(connection, run.session_id)
+    paused = (
+        update(RunRow)
+        .where(
+            RunRow.id == run.run_id,
+            RunRow.status == RunStatus.RUNNING,
+            RunRow.attempt == attempt,
+            RunRow.stop_wish.is_(None),
+        )
+        .values(**_outcome(run), last_seq=last_seq, checkpoint=checkpoint, owner=None, background=True)
     )
-    row = (await connection.execute(query)).one()
-    return Saved(row.state, row.version, row.turn or 0)
-
-
-async def _answered(connection: AsyncConnection, row: Row[Any]) -> Row[Any]:
-    query = select(InputRow.__table__).where(InputRow.run_id == row.id, InputRow.answer.is_not(None))
-    return (await connection.execute(query.order_by(InputRow.created_at.desc()).limit(1))).one()
-
-
-async def _lock(connection: AsyncConnection, session_id: str) -> None:
-    await connection.execute(select(SessionRow.id).where(SessionRow.id == session_id).with_for_update())
-
-
-async def _must_match(connection: AsyncConnection, statement: Any) -> None:
-    if (await connection.execute(statement)).first() is None:
+    if connection.execute(paused).rowcount == 0:
         raise LeaseLost
+    put_messages(connection, run, None, again=attempt > 1)
+    connection.execute(
+        insert(InputRow).values(
+            id=question.input_id,
+            run_id=run.run_id,
+            prompt=question.prompt,
+            source=question.source,
+            json_schema=question.schema,
+            expires_at=question.expires_at,
+            created_at=datetime.now(UTC),
+        )
+    )
+
+
+def _record(connection: Connection, run_id: str) -> Run | None:
+    row = connection.execute(select(RunRow.__table__).where(RunRow.id == run_id)).first()
+    return None if row is None else full_run(connection, row)
+
+
+def _answered(connection: Connection, row: Row[Any]) -> Row[Any]:
+    query = select(InputRow.__table__).where(InputRow.run_id == row.id, InputRow.answer.is_not(None))
+    return connection.execute(query.order_by(InputRow.created_at.desc()).limit(1)).one()
+
+
+def _lock(connection: Connection, session_id: str) -> None:
+    """In SQLite, who writes has locked everything."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(select(SessionRow.id).where(SessionRow.id == session_id).with_for_update())

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
-from sqlalchemy import delete, exists, select
+from sqlalchemy import Connection, Select, delete, exists, select
 
 from app.events import ENDED
 from app.store.database import Database
@@ -31,9 +31,8 @@ class Retention:
 
     async def expire_keys(self) -> None:
         """Remove keys that stand for nothing any more."""
-        async with self._database.writing() as connection:
-            old = IdempotencyRow.created_at < datetime.now(UTC) - self._keys
-            await connection.execute(delete(IdempotencyRow).where(old))
+        old = IdempotencyRow.created_at < datetime.now(UTC) - self._keys
+        await self._database.write(Connection.execute, delete(IdempotencyRow).where(old))
 
     async def expire_sessions(self) -> Removed:
         """Remove sessions in which nothing has happened for so long, with everything of theirs.
@@ -51,14 +50,7 @@ class Retention:
             .limit(BATCH)
             .with_for_update(skip_locked=True)
         )
-        async with self._database.writing() as connection:
-            session_ids = (await connection.scalars(old)).all()
-            if not session_ids:
-                return Removed()
-            of_them = delete(RunRow).where(RunRow.session_id.in_(session_ids)).returning(RunRow.id)
-            run_ids = (await connection.scalars(of_them)).all()
-            await connection.execute(delete(SessionRow).where(SessionRow.id.in_(session_ids)))
-        return Removed(len(session_ids), list(run_ids))
+        return await self._database.write(_remove_sessions, old)
 
     async def expire_runs(self) -> list[str]:
         """Remove ended runs of that age, with what was asked and said of them; the conversation they made stays."""
@@ -71,13 +63,25 @@ class Retention:
             .limit(BATCH)
             .with_for_update(skip_locked=True)
         )
-        async with self._database.writing() as connection:
-            run_ids = (await connection.scalars(old)).all()
-            if run_ids:
-                apart = (MessageRow.run_id.in_(run_ids), MessageRow.turn.is_(None))
-                await connection.execute(delete(MessageRow).where(*apart))
-                await connection.execute(delete(RunRow).where(RunRow.id.in_(run_ids)))
-        return list(run_ids)
+        return await self._database.write(_remove_runs, old)
+
+
+def _remove_sessions(connection: Connection, which: Select[str]) -> Removed:
+    session_ids = connection.scalars(which).all()
+    if not session_ids:
+        return Removed()
+    of_them = delete(RunRow).where(RunRow.session_id.in_(session_ids)).returning(RunRow.id)
+    run_ids = connection.scalars(of_them).all()
+    connection.execute(delete(SessionRow).where(SessionRow.id.in_(session_ids)))
+    return Removed(len(session_ids), list(run_ids))
+
+
+def _remove_runs(connection: Connection, which: Select[str]) -> list[str]:
+    run_ids = connection.scalars(which).all()
+    if run_ids:
+        connection.execute(delete(MessageRow).where(MessageRow.run_id.in_(run_ids), MessageRow.turn.is_(None)))
+        connection.execute(delete(RunRow).where(RunRow.id.in_(run_ids)))
+    return list(run_ids)
 
 
 def _first_id(moment: datetime) -> str:

@@ -1,19 +1,21 @@
 """What the modules of runs share: how a row becomes a value, and the statements that more than one of them needs."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 import orjson
 from pydantic import TypeAdapter
-from sqlalchemy import Row, delete, insert, select, update
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import Connection, Executable, Row, and_, bindparam, delete, exists, insert, select, text, update
 
 from app.caller import Caller
 from app.errors import AppError, NotFound, RunLost
 from app.events import ENDED, InputRequest, Run, RunStatus, Usage
 from app.messages import Message
-from app.store.tables import NOBODY, InputRow, MessageRow, RunRow, SessionRow, StateRow, WebhookRow
+from app.store import tables
+from app.store.clock import later
+from app.store.tables import NOBODY, QUEUED, InputRow, MessageRow, RunRow, SessionRow, StateRow, WebhookRow
 
 MESSAGES: TypeAdapter[Message] = TypeAdapter(Message)
 LOST = RunLost("The process that executed this run ended before the run did; its session is as it was before.")
@@ -48,6 +50,11 @@ def owned_by(caller: Caller) -> dict[str, str]:
     return {"tenant": caller.tenant, "user_id": caller.user or NOBODY}
 
 
+def rows(connection: Connection, statement: Executable) -> Sequence[Any]:
+    """All that a statement finds, as a transaction of its own."""
+    return connection.execute(statement).all()
+
+
 def caller_of(row: Row[Any]) -> Caller:
     return Caller(row.tenant, row.user_id or None)
 
@@ -79,20 +86,20 @@ def run_of(row: Row[Any], messages: list[Message], question: InputRequest | None
     )
 
 
-async def full_run(connection: AsyncConnection, row: Row[Any]) -> Run:
+def full_run(connection: Connection, row: Row[Any]) -> Run:
     """The record with its messages, and with the question it waits for."""
-    bodies = await connection.scalars(
+    bodies = connection.scalars(
         select(MessageRow.body)
         .where(MessageRow.session_id == row.session_id, MessageRow.run_id == row.id)
         .order_by(MessageRow.position)
     )
-    question = await open_question(connection, row.id) if row.status == RunStatus.INPUT_REQUIRED else None
+    question = open_question(connection, row.id) if row.status == RunStatus.INPUT_REQUIRED else None
     return run_of(row, [MESSAGES.validate_json(body) for body in bodies], question)
 
 
-async def open_question(connection: AsyncConnection, run_id: str) -> InputRequest | None:
+def open_question(connection: Connection, run_id: str) -> InputRequest | None:
     query = select(InputRow.__table__).where(InputRow.run_id == run_id, InputRow.answered_at.is_(None))
-    row = (await connection.execute(query)).first()
+    row = connection.execute(query).first()
     return None if row is None else question_of(row)
 
 
@@ -102,7 +109,7 @@ def question_of(row: Row[Any]) -> InputRequest:
     )
 
 
-async def session_row(connection: AsyncConnection, session_id: str, caller: Caller) -> Any:
+def session_row(connection: Connection, session_id: str, caller: Caller) -> Any:
     """The caller's session, locked until the transaction ends: whatever decides over its runs does so one by one."""
     owner = owned_by(caller)
     query = (
@@ -114,52 +121,69 @@ async def session_row(connection: AsyncConnection, session_id: str, caller: Call
         )
         .with_for_update()
     )
-    return (await connection.execute(query)).first()
+    return connection.execute(query).first()
 
 
-async def saved_in(connection: AsyncConnection, session_id: str, version: int) -> Saved:
-    """What the session knows, which is locked.
+_BUSY = exists().where(RunRow.session_id == SessionRow.id, text(tables.HELD)) | exists().where(
+    RunRow.session_id == SessionRow.id, QUEUED
+)
+_KNOWN = (
+    select(SessionRow.version, StateRow.state, StateRow.turn, _BUSY.label("busy"))
+    .outerjoin(StateRow, and_(StateRow.session_id == SessionRow.id, StateRow.version == SessionRow.version))
+    .where(SessionRow.id == bindparam("session"))
+)
 
-    Not joined to the statement that locks: that has waited for another's end, and Postgres would join the session's
-    new row to no state but that of before, which is none.
+
+def saved_in(connection: Connection, session_id: str) -> tuple[Saved, bool]:
+    """What the session knows, which is locked; and whether a run of it has not ended.
+
+    Not asked for by the statement that locks: that may have waited for another's end, and in Postgres what is joined
+    to the session's new row is as it was before.
     """
-    query = select(StateRow.state, StateRow.turn).where(StateRow.session_id == session_id, StateRow.version == version)
-    row = (await connection.execute(query)).first()
-    return Saved(None, version, 0) if row is None else Saved(row.state, version, row.turn)
+    row = connection.execute(_KNOWN, {"session": session_id}).one()
+    return Saved(row.state, row.version, row.turn or 0), row.busy
 
 
-async def unended(connection: AsyncConnection, session_id: str, now: Any) -> list[Row[Any]]:
+def unended(connection: Connection, session_id: str) -> list[Row[Any]]:
     """The session's runs that have not ended. One that nobody vouches for any more is ended, if it is not run again."""
-    unvouched = (RunRow.lease_expires_at < now).label("unvouched")
+    unvouched = (RunRow.lease_expires_at < later()).label("unvouched")
     query = select(RunRow.__table__, unvouched).where(RunRow.session_id == session_id, RunRow.status.not_in(ENDED))
     found: list[Row[Any]] = []
-    for row in (await connection.execute(query)).all():
+    for row in connection.execute(query).all():
         if row.status == RunStatus.RUNNING and row.unvouched and not row.background:
-            await end(connection, row, RunStatus.FAILED, error=LOST)
+            end(connection, row, RunStatus.FAILED, error=LOST)
         else:
             found.append(row)
     return found
 
 
-async def the_run(connection: AsyncConnection, run_id: str, caller: Caller) -> Row[Any]:
-    """The caller's run with its session locked; raises NotFound."""
-    query = runs_of(caller).where(RunRow.id == run_id)
-    row = (await connection.execute(query)).first()
-    if row is not None:
-        await session_row(connection, row.session_id, caller)
-        row = (await connection.execute(query)).first()
+def found(connection: Connection, run_id: str, caller: Caller) -> Row[Any]:
+    """The caller's run; raises NotFound."""
+    row = connection.execute(runs_of(caller).where(RunRow.id == run_id)).first()
     if row is None:
         raise NotFound(f"There is no run {run_id!r}.")
     return row
 
 
-async def stop(connection: AsyncConnection, row: Row[Any], wish: str, reason: str) -> Stopped:
+def the_run(connection: Connection, run_id: str, caller: Caller) -> Row[Any]:
+    """The caller's run with its session locked; raises NotFound."""
+    query = runs_of(caller).where(RunRow.id == run_id)
+    row = connection.execute(query).first()
+    if row is not None:
+        session_row(connection, row.session_id, caller)
+        row = connection.execute(query).first()
+    if row is None:
+        raise NotFound(f"There is no run {run_id!r}.")
+    return row
+
+
+def stop(connection: Connection, row: Row[Any], wish: str, reason: str) -> Stopped:
     """End it as cancelled, where no process has it; else leave the wish for its owner. One that has ended is left."""
     if row.status in ENDED:
         return Stopped(row.id, ended=True)
-    if row.status != RunStatus.RUNNING and await end(connection, row, RunStatus.CANCELLED, stop_reason=reason):
+    if row.status != RunStatus.RUNNING and end(connection, row, RunStatus.CANCELLED, stop_reason=reason):
         return Stopped(row.id, ended=True)
-    await connection.execute(  # also for one that was claimed at this moment
+    connection.execute(  # also for one that was claimed at this moment
         update(RunRow)
         .where(RunRow.id == row.id, RunRow.status == RunStatus.RUNNING, RunRow.stop_wish.is_(None))
         .values(stop_wish=wish)
@@ -167,8 +191,8 @@ async def stop(connection: AsyncConnection, row: Row[Any], wish: str, reason: st
     return Stopped(row.id, ended=False)
 
 
-async def end(
-    connection: AsyncConnection,
+def end(
+    connection: Connection,
     row: Row[Any],
     status: RunStatus,
     *,
@@ -177,7 +201,7 @@ async def end(
 ) -> bool:
     """End a run from outside: whoever still has it can write nothing more. False where it has gone on meanwhile."""
     now = datetime.now(UTC)
-    ended = await connection.execute(
+    ended = connection.execute(
         update(RunRow)
         .where(RunRow.id == row.id, RunRow.attempt == row.attempt, RunRow.status == row.status)
         .values(
@@ -194,38 +218,36 @@ async def end(
     if ended.first() is None:
         return False
     if row.status == RunStatus.INPUT_REQUIRED:
-        await connection.execute(
+        connection.execute(
             update(InputRow).where(InputRow.run_id == row.id, InputRow.answered_at.is_(None)).values(answered_at=now)
         )
-    await announce(connection, row.id, row.webhook_url, now)
+    announce(connection, row.id, row.webhook_url, now)
     return True
 
 
-async def announce(connection: AsyncConnection, run_id: str, webhook_url: str | None, now: datetime) -> None:
+def announce(connection: Connection, run_id: str, webhook_url: str | None, now: datetime) -> None:
     """Have the run's end told to whoever asked for that."""
     if webhook_url is not None:
-        await connection.execute(
+        connection.execute(
             insert(WebhookRow).values(run_id=run_id, url=webhook_url, attempts=0, next_at=now, delivered_at=None)
         )
 
 
-async def put_messages(connection: AsyncConnection, run: Run, turn: int | None, *, again: bool) -> None:
+_MESSAGE = insert(MessageRow)
+
+
+def put_messages(connection: Connection, run: Run, turn: int | None, *, again: bool) -> None:
     """Store the run's messages; `again` where it stored some when it paused."""
     if again:
-        await connection.execute(
+        connection.execute(
             delete(MessageRow).where(MessageRow.session_id == run.session_id, MessageRow.run_id == run.run_id)
         )
+    of_run = {"session_id": run.session_id, "run_id": run.run_id, "turn": turn}
     if run.messages:
-        await connection.execute(
-            insert(MessageRow),
+        connection.execute(
+            _MESSAGE,
             [
-                {
-                    "session_id": run.session_id,
-                    "run_id": run.run_id,
-                    "position": position,
-                    "turn": turn,
-                    "body": orjson.dumps(message),
-                }
+                {**of_run, "position": position, "body": orjson.dumps(message)}
                 for position, message in enumerate(run.messages)
             ],
         )

@@ -5,26 +5,28 @@ other is decided, and the partial unique index on `runs` would refuse what a mis
 """
 
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any, Literal
 
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import Connection, Float, and_, bindparam, delete, insert, select
 from sqlalchemy.dialects.postgresql import insert as insert_unless
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.caller import Caller
-from app.errors import InvalidInput, NotFound, QueueFull, SessionBusy, SessionConflict, SessionFull
+from app.errors import AppError, InvalidInput, NotFound, QueueFull, SessionBusy, SessionConflict, SessionFull
 from app.events import ENDED, Position, Run, RunStatus
 from app.store.allowances import Limits, within
+from app.store.clock import later
 from app.store.database import Database
 from app.store.rows import (
     INTERRUPTED,
     Saved,
     Stopped,
+    found,
     full_run,
     open_question,
     owned_by,
+    rows,
     run_of,
     runs_of,
     saved_in,
@@ -99,7 +101,7 @@ class RunStore:
 
     def __init__(self, database: Database, lease_s: float, limits: Limits) -> None:
         self._database = database
-        self._lease = timedelta(seconds=lease_s)
+        self._lease_s = float(lease_s)
         self._limits = limits
 
     async def admit(self, new: NewRun) -> Admission:
@@ -110,7 +112,7 @@ class RunStore:
         """
         for _ in range(ADMISSIONS):
             try:
-                return await self._admit(new)
+                return await self._database.write(self._admit, new)
             except IntegrityError:  # at the same moment, another of the key, or one of the session's was claimed
                 if new.key is not None and (known := await self.joined(new.key, new.caller)) is not None:
                     return Admission(joined=known)
@@ -118,110 +120,153 @@ class RunStore:
                     break
         raise _busy(new.run)
 
-    async def _admit(self, new: NewRun) -> Admission:
+    def _admit(self, connection: Connection, new: NewRun) -> Admission:
         run, now = new.run, datetime.now(UTC)
-        async with self._database.writing() as connection:
-            since = now - self._limits.keys
-            if new.key is not None and (known := await _joined(connection, new.key, new.caller, since)) is not None:
+        since = now - self._limits.keys
+        if new.key is not None and (known := _joined(connection, new.key, new.caller, since)) is not None:
+            return Admission(joined=known)
+        if self._limits.of_callers:
+            within(connection, new.caller, self._limits, now)
+        saved, position, busy = _session_for(connection, run, new.caller, now)
+        if self._limits.turns is not None and saved.turn >= self._limits.turns:
+            raise SessionFull(f"Session {run.session_id!r} has had {saved.turn} turns: begin a new one.")
+        others = unended(connection, run.session_id) if busy else []
+        busy = bool(others)
+        if busy and new.key is not None:  # the run that holds the session may be of the same key, a moment ago
+            known = _joined(connection, new.key, new.caller, since)
+            if known is not None:
                 return Admission(joined=known)
-            if self._limits.of_callers:
-                await within(connection, new.caller, self._limits, now)
-            saved, position = await _session_for(connection, run, new.caller, now)
-            if self._limits.turns is not None and saved.turn >= self._limits.turns:
-                raise SessionFull(f"Session {run.session_id!r} has had {saved.turn} turns: begin a new one.")
-            others = await unended(connection, run.session_id, self._database.later()) if position > 1 else []
-            busy = bool(others)
-            if busy and new.key is not None:  # the run that holds the session may be of the same key, a moment ago
-                known = await _joined(connection, new.key, new.caller, since)
-                if known is not None:
-                    return Admission(joined=known)
-            stopped: tuple[Stopped, ...] = ()
-            match new.if_busy:
-                case "reject" if busy:
-                    raise _busy(run)
-                case "enqueue" if len(others) > self._limits.queued:
-                    raise QueueFull(f"As many runs as may wait for session {run.session_id!r} do.", retry_after_s=5)
-                case "interrupt" if busy:
-                    interrupted = [other for other in others if other.attempt > 0 or other.position < 0]
-                    stopped = tuple(
-                        [await stop(connection, other, "interrupted", INTERRUPTED) for other in interrupted]
-                    )
-                    busy = not all(done.ended for done in stopped)
-                    position = -position
-                case _:
-                    pass
-            here = new.owner is not None and not busy
-            await connection.execute(
-                insert(RunRow).values(
-                    id=run.run_id,
-                    **owned_by(new.caller),
-                    session_id=run.session_id,
-                    agent=run.agent,
-                    status=RunStatus.RUNNING if here else RunStatus.QUEUED,
-                    attempt=int(here),
-                    owner=new.owner if here else None,
-                    lease_expires_at=self._database.later(self._lease),
-                    position=position,
-                    queued_at=None if here else now,
-                    background=not here,
-                    request=new.request,
-                    details=run.metadata,
-                    trace_id=run.trace_id,
-                    root_span_id=new.root_span_id,
-                    webhook_url=new.webhook_url,
-                    created_at=run.created_at,
-                )
-            )
-            if new.key is not None:
-                await connection.execute(
-                    insert(IdempotencyRow).values(
-                        **owned_by(new.caller),
-                        key=new.key.key,
-                        digest=new.key.digest,
-                        run_id=run.run_id,
-                        created_at=now,
-                    )
-                )
+        stopped: tuple[Stopped, ...] = ()
+        match new.if_busy:
+            case "reject" if busy:
+                raise _busy(run)
+            case "enqueue" if len(others) > self._limits.queued:
+                raise QueueFull(f"As many runs as may wait for session {run.session_id!r} do.", retry_after_s=5)
+            case "interrupt" if busy:
+                interrupted = [other for other in others if other.attempt > 0 or other.position < 0]
+                stopped = tuple(stop(connection, other, "interrupted", INTERRUPTED) for other in interrupted)
+                busy = not all(done.ended for done in stopped)
+                position = -position
+            case _:
+                pass
+        here = new.owner is not None and not busy
+        self._record(connection, new, position, now, here=here)
         return Admission(saved if here else None, stopped=stopped)
+
+    def _record(self, connection: Connection, new: NewRun, position: int, now: datetime, *, here: bool) -> None:
+        run, owner = new.run, owned_by(new.caller)
+        connection.execute(
+            _RUN,
+            {
+                "id": run.run_id,
+                **owner,
+                "session_id": run.session_id,
+                "agent": run.agent,
+                "status": RunStatus.RUNNING if here else RunStatus.QUEUED,
+                "attempt": int(here),
+                "owner": new.owner if here else None,
+                "lease_s": self._lease_s,
+                "position": position,
+                "queued_at": None if here else now,
+                "background": not here,
+                "request": new.request,
+                "metadata": run.metadata,
+                "trace_id": run.trace_id,
+                "root_span_id": new.root_span_id,
+                "webhook_url": new.webhook_url,
+                "created_at": run.created_at,
+            },
+        )
+        if new.key is not None:
+            of_key = {"key": new.key.key, "digest": new.key.digest, "run_id": run.run_id, "created_at": now}
+            connection.execute(insert(IdempotencyRow).values(**owner, **of_key))
 
     async def joined(self, key: Key, caller: Caller) -> str | None:
         """The run that the key stands for, if it does."""
-        async with self._database.reading() as connection:
-            return await _joined(connection, key, caller, datetime.now(UTC) - self._limits.keys, renew=False)
+        since = datetime.now(UTC) - self._limits.keys
+        return await self._database.read(_joined, key, caller, since, renew=False)
 
     async def get(self, run_id: str, caller: Caller) -> Run:
         """The run with its messages; raises NotFound."""
-        async with self._database.reading() as connection:
-            row = (await connection.execute(runs_of(caller).where(RunRow.id == run_id))).first()
-            if row is None:
-                raise NotFound(f"There is no run {run_id!r}.")
-            return await full_run(connection, row)
+        return await self._database.read(_get, run_id, caller)
 
     async def standing(self, run_id: str, caller: Caller) -> Standing:
         """The run without its messages, and where its events stand; raises NotFound."""
-        async with self._database.reading() as connection:
-            row = (await connection.execute(runs_of(caller).where(RunRow.id == run_id))).first()
-            if row is None:
-                raise NotFound(f"There is no run {run_id!r}.")
-            asking = row.status == RunStatus.INPUT_REQUIRED
-            question = await open_question(connection, run_id) if asking else None
-        return Standing(run_of(row, [], question), row.attempt, row.first_attempt, row.last_seq, row.owner)
+        return await self._database.read(_standing, run_id, caller)
 
     async def stop(self, run_id: str, caller: Caller, wish: str, reason: str, *, queued_only: bool = False) -> Stopped:
         """End it where no process has it, and tell the one that has it otherwise; raises NotFound."""
-        async with self._database.writing() as connection:
-            row = await the_run(connection, run_id, caller)
-            if queued_only and row.status != RunStatus.QUEUED:
-                return Stopped(run_id, ended=False)
-            return await stop(connection, row, wish, reason)
+        return await self._database.write(_stop, run_id, caller, wish, reason, queued_only=queued_only)
 
     async def of_session(self, session_id: str, caller: Caller, limit: int, before: str | None) -> list[Run]:
         """A session's runs without their messages, newest first, older than run `before`."""
         query = runs_of(caller).where(RunRow.session_id == session_id).order_by(RunRow.id.desc()).limit(limit)
         if before is not None:
             query = query.where(RunRow.id < before)
-        async with self._database.reading() as connection:
-            return [run_of(row, []) for row in await connection.execute(query)]
+        return [run_of(row, []) for row in await self._database.read(rows, query)]
+
+
+_RUN = insert(RunRow).values(lease_expires_at=later(bindparam("lease_s", type_=Float)))
+_MADE = insert_unless(SessionRow)
+_SESSION = _MADE.on_conflict_do_update(
+    index_elements=[SessionRow.id],
+    set_={"next_position": SessionRow.next_position + 1},
+    where=and_(
+        SessionRow.tenant == _MADE.excluded.tenant,
+        SessionRow.user_id == _MADE.excluded.user_id,
+        SessionRow.agent == _MADE.excluded.agent,
+    ),
+).returning(SessionRow.version, SessionRow.next_position)
+"""Made, or locked; in either case with a place given away. No row where it is another caller's, or agent's."""
+
+
+def _session_for(connection: Connection, run: Run, caller: Caller, now: datetime) -> tuple[Saved, int, bool]:
+    """The run's session, locked; the place that the run gets in its queue; and whether others have not ended."""
+    row = connection.execute(
+        _SESSION,
+        {
+            "id": run.session_id,
+            **owned_by(caller),
+            "agent": run.agent,
+            "version": 0,
+            "next_position": 2,
+            "created_at": now,
+            "updated_at": now,
+        },
+    ).first()
+    if row is None:
+        raise _not_for(connection, run, caller)
+    position = row.next_position - 1
+    if (position, row.version) == (1, 0):
+        return Saved(None, 0, 0), position, False  # it is new
+    saved, busy = saved_in(connection, run.session_id)
+    return saved, position, busy
+
+
+def _not_for(connection: Connection, run: Run, caller: Caller) -> AppError:
+    row = session_row(connection, run.session_id, caller)
+    if row is None:
+        return NotFound(f"There is no session {run.session_id!r}.")
+    return SessionConflict(
+        f"Session {run.session_id!r} is a conversation with {row.agent!r}: take another session_id for {run.agent!r}."
+    )
+
+
+def _get(connection: Connection, run_id: str, caller: Caller) -> Run:
+    return full_run(connection, found(connection, run_id, caller))
+
+
+def _standing(connection: Connection, run_id: str, caller: Caller) -> Standing:
+    row = found(connection, run_id, caller)
+    question = open_question(connection, run_id) if row.status == RunStatus.INPUT_REQUIRED else None
+    return Standing(run_of(row, [], question), row.attempt, row.first_attempt, row.last_seq, row.owner)
+
+
+def _stop(connection: Connection, run_id: str, caller: Caller, wish: str, reason: str, *, queued_only: bool) -> Stopped:
+    row = the_run(connection, run_id, caller)
+    if queued_only and row.status != RunStatus.QUEUED:
+        return Stopped(run_id, ended=False)
+    return stop(connection, row, wish, reason)
 
 
 def _busy(run: Run) -> SessionBusy:
@@ -232,9 +277,7 @@ def _busy(run: Run) -> SessionBusy:
     )
 
 
-async def _joined(
-    connection: AsyncConnection, key: Key, caller: Caller, since: datetime, *, renew: bool = True
-) -> str | None:
+def _joined(connection: Connection, key: Key, caller: Caller, since: datetime, *, renew: bool = True) -> str | None:
     """The run that the key stands for, if it was taken since then."""
     owner = owned_by(caller)
     mine = (
@@ -242,12 +285,12 @@ async def _joined(
         IdempotencyRow.user_id == owner["user_id"],
         IdempotencyRow.key == key.key,
     )
-    row = (await connection.execute(select(IdempotencyRow.__table__).where(*mine))).first()
+    row = connection.execute(select(IdempotencyRow.__table__).where(*mine)).first()
     if row is None:
         return None
     if row.created_at < since:
         if renew:
-            await connection.execute(delete(IdempotencyRow).where(*mine))
+            connection.execute(delete(IdempotencyRow).where(*mine))
         return None
     if row.digest != key.digest:
         raise InvalidInput(
@@ -255,32 +298,3 @@ async def _joined(
             errors=[{"loc": ["header", "Idempotency-Key"], "msg": "Stands for another request."}],
         )
     return str(row.run_id)
-
-
-async def _session_for(connection: AsyncConnection, run: Run, caller: Caller, now: datetime) -> tuple[Saved, int]:
-    """The run's session, locked, and the place that the run gets in its queue: 1 in a new one."""
-    row = await session_row(connection, run.session_id, caller)
-    if row is None:
-        made = insert_unless(SessionRow).values(
-            id=run.session_id,
-            **owned_by(caller),
-            agent=run.agent,
-            version=0,
-            next_position=2,
-            created_at=now,
-            updated_at=now,
-        )
-        if (await connection.execute(made.on_conflict_do_nothing().returning(SessionRow.id))).first() is not None:
-            return Saved(None, 0, 0), 1
-        row = await session_row(connection, run.session_id, caller)  # this caller's own, made at the same moment
-        if row is None:
-            raise NotFound(f"There is no session {run.session_id!r}.")
-    if row.agent != run.agent:
-        raise SessionConflict(
-            f"Session {run.session_id!r} is a conversation with {row.agent!r}: "
-            f"take another session_id for {run.agent!r}."
-        )
-    await connection.execute(
-        update(SessionRow).where(SessionRow.id == run.session_id).values(next_position=row.next_position + 1)
-    )
-    return await saved_in(connection, run.session_id, row.version), row.next_position

@@ -5,15 +5,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import and_, delete, select, text, tuple_
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import Connection, and_, delete, select, text, tuple_
 
 from app.caller import Caller
 from app.errors import NotFound, SessionBusy
 from app.events import RunStatus
 from app.messages import Message
 from app.store.database import Database
-from app.store.rows import MESSAGES, owned_by, session_row, unended
+from app.store.rows import MESSAGES, owned_by, rows, session_row, unended
 from app.store.tables import HELD, MessageRow, RunRow, SessionRow, StateRow
 
 
@@ -68,13 +67,11 @@ class SessionStore:
             query = query.where(SessionRow.agent.in_(agents))
         if after is not None:
             query = query.where(tuple_(SessionRow.updated_at, SessionRow.id) < tuple_(*after))
-        async with self._database.reading() as connection:
-            return [_session(row) for row in await connection.execute(query)]
+        return [_session(row) for row in await self._database.read(rows, query)]
 
     async def get(self, session_id: str, caller: Caller) -> Session:
         """Raises NotFound."""
-        async with self._database.reading() as connection:
-            return await the_session(connection, session_id, caller)
+        return await self._database.read(the_session, session_id, caller)
 
     async def messages(self, session_id: str, limit: int, after: Place | None) -> list[tuple[Place, Message]]:
         """What the conversation holds, oldest first. The session must have been found for the caller."""
@@ -87,43 +84,41 @@ class SessionStore:
         if after is not None:
             place = tuple_(MessageRow.turn, MessageRow.position)
             query = query.where(place > tuple_(after.turn, after.position))
-        async with self._database.reading() as connection:
-            rows: Any = await connection.execute(query)
-            return [(Place(turn, position), MESSAGES.validate_json(body)) for turn, position, body in rows]
+        found: Any = await self._database.read(rows, query)
+        return [(Place(turn, position), MESSAGES.validate_json(body)) for turn, position, body in found]
 
     async def delete(self, session_id: str, caller: Caller) -> Deleted:
         """Remove the session with its runs and messages, those too that wait: for their turn, or for a person.
 
         Raises NotFound, and SessionBusy while a process executes one.
         """
-        async with self._database.writing() as connection:
-            if await session_row(connection, session_id, caller) is None:
-                raise no_session(session_id)
-            await unended(connection, session_id, self._database.later())
-            gone = (
-                await connection.execute(
-                    delete(RunRow)
-                    .where(RunRow.session_id == session_id, RunRow.status != RunStatus.RUNNING)
-                    .returning(RunRow.id, RunRow.finished_at)
-                )
-            ).all()
-            # Looked for afterwards: a process that was taking one from the queue has it now, and kept it from going.
-            running = await connection.scalar(select(RunRow.id).where(RunRow.session_id == session_id))
-            if running is not None:
-                raise SessionBusy(
-                    f"Session {session_id!r} has a run going on: cancel run {running!r} first.", retry_after_s=1
-                )
-            await connection.execute(delete(SessionRow).where(SessionRow.id == session_id))
-        return Deleted([row.id for row in gone], [row.id for row in gone if row.finished_at is None])
+        return await self._database.write(_delete, session_id, caller)
+
+
+def _delete(connection: Connection, session_id: str, caller: Caller) -> Deleted:
+    if session_row(connection, session_id, caller) is None:
+        raise no_session(session_id)
+    unended(connection, session_id)
+    gone = connection.execute(
+        delete(RunRow)
+        .where(RunRow.session_id == session_id, RunRow.status != RunStatus.RUNNING)
+        .returning(RunRow.id, RunRow.finished_at)
+    ).all()
+    # Looked for afterwards: a process that was taking one from the queue has it now, and kept it from going.
+    running = connection.scalar(select(RunRow.id).where(RunRow.session_id == session_id))
+    if running is not None:
+        raise SessionBusy(f"Session {session_id!r} has a run going on: cancel run {running!r} first.", retry_after_s=1)
+    connection.execute(delete(SessionRow).where(SessionRow.id == session_id))
+    return Deleted([row.id for row in gone], [row.id for row in gone if row.finished_at is None])
 
 
 def no_session(session_id: str) -> NotFound:
     return NotFound(f"There is no session {session_id!r}.")
 
 
-async def the_session(connection: AsyncConnection, session_id: str, caller: Caller) -> Session:
+def the_session(connection: Connection, session_id: str, caller: Caller) -> Session:
     """Raises NotFound."""
-    row = (await connection.execute(_mine(caller).where(SessionRow.id == session_id))).first()
+    row = connection.execute(_mine(caller).where(SessionRow.id == session_id)).first()
     if row is None:
         raise no_session(session_id)
     return _session(row)

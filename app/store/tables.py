@@ -78,6 +78,8 @@ class StateRow(Table):
 
 HELD = "status IN ('running', 'input_required')"
 """A run that holds its session."""
+QUEUED = text("status = 'queued'")
+"""A run that waits: the words of the index, in which alone SQLite finds it."""
 
 
 class RunRow(Table):
@@ -98,8 +100,8 @@ class RunRow(Table):
             "runs_queued",
             "session_id",
             "position",
-            sqlite_where=text("status = 'queued'"),
-            postgresql_where=text("status = 'queued'"),
+            sqlite_where=QUEUED,
+            postgresql_where=QUEUED,
         ),
         Index(
             "runs_by_lease",

@@ -5,13 +5,11 @@ it: no other process takes it meanwhile, no lock is held while a receiver thinks
 simply due again.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Row, select, update
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import Connection, Row, select, update
 
 from app.events import Run
 from app.store.database import Database
@@ -49,22 +47,13 @@ class WebhookStore:
             .limit(limit)
             .with_for_update(skip_locked=True)  # SQLite has one writer at a time, and no such words
         )
-        async with self._database.writing() as connection:
-            due = (await connection.execute(query)).all()
-            if not due:
-                return []
-            run_ids = [run_id for run_id, *_ in due]
-            held = update(WebhookRow).where(WebhookRow.run_id.in_(run_ids))
-            await connection.execute(held.values(next_at=now + timedelta(seconds=hold_s)))
-            runs = await _runs(connection, run_ids)
-        return [Due(run_of(runs[run_id], []), url, attempts) for run_id, url, attempts in due]
+        found = await self._database.write(_claim, query, now + timedelta(seconds=hold_s))
+        return [Due(run_of(run, []), url, attempts) for run, url, attempts in found]
 
     async def delivered(self, run_id: str, now: datetime) -> None:
         """The receiver has it: it is never due again."""
-        async with self._database.writing() as connection:
-            await connection.execute(
-                update(WebhookRow).where(WebhookRow.run_id == run_id).values(next_at=None, delivered_at=now)
-            )
+        told = update(WebhookRow).where(WebhookRow.run_id == run_id).values(next_at=None, delivered_at=now)
+        await self._database.write(Connection.execute, told)
 
     async def failed(self, run_id: str, attempts: int, next_at: datetime | None) -> None:
         """Its attempt number `attempts` failed, and it is tried again then, or never.
@@ -72,18 +61,19 @@ class WebhookStore:
         Nothing changes where another process has meanwhile recorded that attempt, or delivered it: a claim may
         outlast its hold.
         """
-        async with self._database.writing() as connection:
-            await connection.execute(
-                update(WebhookRow)
-                .where(
-                    WebhookRow.run_id == run_id,
-                    WebhookRow.attempts == attempts - 1,
-                    WebhookRow.delivered_at.is_(None),
-                )
-                .values(attempts=attempts, next_at=next_at)
-            )
+        tried = update(WebhookRow).where(
+            WebhookRow.run_id == run_id, WebhookRow.attempts == attempts - 1, WebhookRow.delivered_at.is_(None)
+        )
+        await self._database.write(Connection.execute, tried.values(attempts=attempts, next_at=next_at))
 
 
-async def _runs(connection: AsyncConnection, run_ids: Sequence[str]) -> dict[str, Row[Any]]:
-    rows = await connection.execute(select(RunRow.__table__).where(RunRow.id.in_(run_ids)))
-    return {row.id: row for row in rows}
+def _claim(connection: Connection, which: Any, until: datetime) -> list[tuple[Row[Any], str, int]]:
+    """Runs, URLs and attempts."""
+    due = connection.execute(which).all()
+    if not due:
+        return []
+    run_ids = [run_id for run_id, *_ in due]
+    connection.execute(update(WebhookRow).where(WebhookRow.run_id.in_(run_ids)).values(next_at=until))
+    found = connection.execute(select(RunRow.__table__).where(RunRow.id.in_(run_ids)))
+    runs = {row.id: row for row in found}
+    return [(runs[run_id], url, attempts) for run_id, url, attempts in due]

@@ -10,6 +10,7 @@ from tests.servers.honeyhive import HoneyHive
 from tests.servers.otlp import Collector
 from tests.servers.trees import named, orphans, traces, tree
 from tests.service import Service, serving
+from tests.store.held import writing
 
 
 async def test_feedback_reaches_the_database_and_the_trace(
@@ -27,7 +28,7 @@ async def test_feedback_reaches_the_database_and_the_trace(
     async with serving(**settings) as service:
         answer = await service.client.post(f"/runs/{run['run_id']}/feedback", json=said, headers={"X-User-ID": "ann"})
         assert (answer.status_code, answer.content) == (204, b"")
-        async with service.parts.database.reading() as connection:
+        async with writing(service.parts.database) as connection:
             kept = (await connection.execute(select(FeedbackRow.__table__))).one()
         assert (kept.run_id, kept.score, kept.label, kept.comment) == (run["run_id"], 0.5, "so-so", "Too short.")
     for spans in (traces(collector.spans())[run["trace_id"]], honeyhive.kept()):

@@ -20,6 +20,7 @@ from app.store.tables import EventsRow
 from tests.servers.openai_wire import OpenAIWire
 from tests.servers.replies import Drip, Hang, Reply, Request, Text
 from tests.service import Service, events_of, serving
+from tests.store.held import writing
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
@@ -320,7 +321,7 @@ async def test_the_events_of_a_deleted_session_go_too(service: Service, openai: 
         assert (await service.client.get(f"/runs/{run_id}/stream")).status_code == 404
         assert (await service.client.post(f"/runs/{run_id}/cancel")).status_code == 404
     if service.parts.pages is not None:
-        async with service.parts.database.reading() as connection:
+        async with writing(service.parts.database) as connection:
             query = select(EventsRow.run_id, func.count()).group_by(EventsRow.run_id)
             assert [run_id for run_id, _ in await connection.execute(query)] == [kept]
 

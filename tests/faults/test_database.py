@@ -1,5 +1,6 @@
 """SQLite locked, full, and gone and back: what is asked meanwhile is refused with 503, and goes on afterwards."""
 
+import asyncio
 import shutil
 import sqlite3
 from collections.abc import AsyncIterator, Callable
@@ -11,12 +12,27 @@ import anyio
 import pytest
 from sqlalchemy import event
 
+from app.store.lane import Lane
+from app.store.sqlite import SqliteFile
 from tests.faults.harness import SESSION, survived
 from tests.servers.openai_wire import OpenAIWire
 from tests.servers.replies import Text
 from tests.service import Service, serving
 
 Fault = Callable[[Service, Path], Any]
+
+
+def lanes(service: Service) -> tuple[Lane, Lane]:
+    """The one that writes, and the one that reads."""
+    backend = service.parts.database._backend
+    assert isinstance(backend, SqliteFile)
+    return backend._writer, backend._reader
+
+
+async def disconnect(service: Service) -> None:
+    """Its next transactions open the file anew."""
+    for lane in lanes(service):
+        await asyncio.get_running_loop().run_in_executor(lane._thread, lane._drop)
 
 
 @asynccontextmanager
@@ -32,13 +48,12 @@ async def locked(service: Service, folder: Path) -> AsyncIterator[None]:
 @asynccontextmanager
 async def full(service: Service, folder: Path) -> AsyncIterator[None]:
     """No page more: what a full disk says, SQLite says in the same words."""
-    engine = service.parts.database._engine
-    listening = engine.sync_engine, "connect", _no_page_more
+    listening = lanes(service)[0]._engine, "connect", _no_page_more
     event.listen(*listening)
-    await engine.dispose()
+    await disconnect(service)
     yield
     event.remove(*listening)
-    await engine.dispose()
+    await disconnect(service)
 
 
 def _no_page_more(connection: Any, _record: object) -> None:
@@ -48,10 +63,10 @@ def _no_page_more(connection: Any, _record: object) -> None:
 @asynccontextmanager
 async def gone(service: Service, folder: Path) -> AsyncIterator[None]:
     """Its folder is moved away, as an unmounted volume's is, and comes back."""
-    await service.parts.database._engine.dispose()
+    await disconnect(service)
     folder.rename(folder.with_name("away"))  # noqa: ASYNC240 at once
     yield
-    await service.parts.database._engine.dispose()
+    await disconnect(service)
     shutil.rmtree(folder, ignore_errors=True)
     folder.with_name("away").rename(folder)
 

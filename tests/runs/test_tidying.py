@@ -7,6 +7,7 @@ from sqlalchemy import update
 
 from app.store.tables import RunRow, SessionRow
 from tests.service import serving
+from tests.store.held import writing
 
 
 async def test_an_old_session_goes_with_all_of_it(with_openai: dict[str, Any]) -> None:
@@ -14,7 +15,7 @@ async def test_an_old_session_goes_with_all_of_it(with_openai: dict[str, Any]) -
     async with serving(**with_openai, session_ttl_days=1) as service:
         old = await service.run("assistant", "hi", session_id="old")
         young = await service.run("assistant", "hi", session_id="young")
-        async with service.parts.database.writing() as connection:
+        async with writing(service.parts.database) as connection:
             ago = datetime.now(UTC) - timedelta(days=2)
             await connection.execute(update(SessionRow).where(SessionRow.id == "old").values(updated_at=ago))
             aged = f"{int(ago.timestamp() * 1000):012x}"

@@ -34,6 +34,7 @@ from app.store.webhooks import WebhookStore
 from app.telemetry.metrics import Metrics
 from tests.servers.otlp import Answer, Request, dead_url
 from tests.servers.receiver import Receiver, Reply
+from tests.store.held import writing
 from tests.store.test_webhooks import ended_run, row_of
 
 SECRET = "whsec_" + base64.b64encode(b"a key of thirty-two random bytes").decode()
@@ -104,7 +105,7 @@ class Delivery:
 
     async def make_due(self, run_id: str) -> None:
         """As if the time had come."""
-        async with self.database.writing() as connection:
+        async with writing(self.database) as connection:
             await connection.execute(update(WebhookRow).where(WebhookRow.run_id == run_id).values(next_at=self.now))
 
     async def counted(self, outcome: str) -> int:

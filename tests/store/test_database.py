@@ -4,10 +4,10 @@ from pathlib import Path
 
 import anyio
 import pytest
-from sqlalchemy import text
 
 from app.settings import Settings
 from app.store.database import Database
+from tests.store.held import writing
 
 WRITERS = 30
 """More than SQLite's pool has connections."""
@@ -21,12 +21,10 @@ async def test_writers_take_turns_and_readers_pass_them_by(tmp_path: Path) -> No
     written: list[int] = []
 
     async def write(number: int) -> None:
-        async with database.writing() as connection:
-            await connection.execute(text("SELECT 1"))
-            written.append(number)
+        await database.write(lambda _: written.append(number))
 
     try:
-        async with anyio.create_task_group() as group, database.writing():
+        async with anyio.create_task_group() as group, writing(database):
             for number in range(WRITERS):
                 group.start_soon(write, number)
             with anyio.fail_after(8):

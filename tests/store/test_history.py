@@ -17,6 +17,7 @@ from app.store.history import History, Point
 from app.store.rows import Saved
 from app.store.sessions import Deleted, SessionStore
 from app.store.tables import MessageRow, SessionRow, StateRow
+from tests.store.held import writing
 from tests.store.test_runs import ANN, BOB, Store, asking, completed, new_run, until_blocked
 
 
@@ -242,7 +243,7 @@ async def test_deleting_leaves_nothing(
     await history.fork("s", ANN, Point(run.run_id), "fork")
     for session in ("s", "fork"):
         await sessions.delete(session, ANN)
-    async with database.reading() as connection:
+    async with writing(database) as connection:
         for table in (SessionRow, StateRow, MessageRow):
             assert await connection.scalar(select(func.count()).select_from(table)) == 0
 
@@ -262,7 +263,7 @@ async def test_a_run_that_is_admitted_while_its_session_goes_back_begins_there(
     async def admit() -> None:
         after.append(await store.run(new_run()))
 
-    async with anyio.create_task_group() as group, database.writing() as connection:
+    async with anyio.create_task_group() as group, writing(database) as connection:
         await connection.execute(select(SessionRow.id).with_for_update())
         group.start_soon(back)
         await until_blocked(database)

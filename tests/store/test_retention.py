@@ -16,6 +16,7 @@ from app.store.export import Export
 from app.store.retention import Removed, Retention
 from app.store.runs import Key
 from app.store.tables import FeedbackRow, IdempotencyRow, MessageRow, RunRow, SessionRow, StateRow
+from tests.store.held import writing
 from tests.store.test_runs import ANN, BOB, Store, asking, new_run, store
 
 __all__ = ["store"]
@@ -24,7 +25,7 @@ DAY = timedelta(days=1)
 
 
 async def count(database: Database, table: Any) -> int:
-    async with database.reading() as connection:
+    async with writing(database) as connection:
         return await connection.scalar(select(func.count()).select_from(table)) or 0
 
 
@@ -51,7 +52,7 @@ async def test_sessions_in_which_nothing_happens_go(store: Store, database: Data
     await store.queue.pause(asking(waiting), 1, b"{}", 5)
     run = (await store.of_session("old", ANN, 1, None))[0]
     await store.said.add_feedback(run.run_id, ANN, score=1, label=None, comment=None)
-    async with database.writing() as connection:
+    async with writing(database) as connection:
         old = SessionRow.id.in_(["old", "waits"])
         await connection.execute(update(SessionRow).where(old).values(updated_at=datetime.now(UTC) - 2 * DAY))
     assert await kept(database).expire_sessions() == Removed()
@@ -93,7 +94,7 @@ async def test_keys_go(store: Store, database: Database) -> None:
     await completed_run(store, "s", key=Key("k", b"0"))
     await kept(database).expire_keys()
     assert await count(database, IdempotencyRow) == 1
-    async with database.writing() as connection:
+    async with writing(database) as connection:
         await connection.execute(update(IdempotencyRow).values(created_at=datetime.now(UTC) - 2 * DAY))
     await kept(database).expire_keys()
     assert await count(database, IdempotencyRow) == 0

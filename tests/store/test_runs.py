@@ -7,7 +7,7 @@ from typing import Any
 
 import anyio
 import pytest
-from sqlalchemy import insert, inspect, select, text, update
+from sqlalchemy import Connection, insert, inspect, select, text, update
 from uuid_utils import uuid7
 
 from app.caller import Caller
@@ -33,6 +33,7 @@ from app.store.rows import LeaseLost, Saved
 from app.store.runs import Admission, Key, NewRun, RunStore
 from app.store.said import Said
 from app.store.tables import InputRow, RunRow, SessionRow, StateRow, Table
+from tests.store.held import writing
 
 ANN, BOB = Caller(user="ann"), Caller(user="bob")
 
@@ -97,7 +98,7 @@ def completed(run: Run, output: Any = "done") -> Run:
 
 async def expire(database: Database, run: Run) -> None:
     """As if its process had stopped vouching for it."""
-    async with database.writing() as connection:
+    async with writing(database) as connection:
         past = datetime.now(UTC) - timedelta(seconds=1)
         await connection.execute(update(RunRow).where(RunRow.id == run.run_id).values(lease_expires_at=past))
 
@@ -261,7 +262,7 @@ async def test_a_run_that_is_claimed_while_it_is_to_be_stopped(store: Store, dat
         assert not (await store.stop(second.run_id, ANN, "cancelled", "Cancelled.")).ended
 
     for stop in (interrupt, cancel):
-        async with anyio.create_task_group() as group, database.writing() as connection:
+        async with anyio.create_task_group() as group, writing(database) as connection:
             claimed = RunRow.id == (first if stop is interrupt else second).run_id
             await connection.execute(update(RunRow).where(claimed).values(status=RunStatus.RUNNING, attempt=1))
             group.start_soon(stop)
@@ -310,7 +311,7 @@ async def test_a_caller_has_so_many_runs_and_so_much_to_spend(database: Database
             with pytest.raises(BudgetSpent) as refused:
                 await Store(database, limits).run(later, BOB)
             assert 0 < (refused.value.retry_after_s or 0) <= 24 * 3600 + 1
-    async with database.writing() as connection:
+    async with writing(database) as connection:
         await connection.execute(update(RunRow).values(created_at=datetime.now(UTC) - timedelta(days=1)))
     await Store(database, Limits(tokens=1)).run(new_run("today", user="bob"), BOB)
 
@@ -380,7 +381,7 @@ async def test_an_unanswered_question_expires(store: Store, database: Database) 
     await store.run(run)
     await store.queue.pause(asking(run), 1, b"{}", 3)
     assert await store.overdue.expire_inputs() == []
-    async with database.writing() as connection:
+    async with writing(database) as connection:
         await connection.execute(update(InputRow).values(expires_at=datetime.now(UTC)))
     assert await store.overdue.expire_inputs() == [run.run_id]
     failed = await store.get(run.run_id, ANN)
@@ -405,9 +406,8 @@ async def until_blocked(database: Database, number: int = 1) -> None:
         return
     waiting = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
     with anyio.fail_after(10):
-        async with database.single() as connection:
-            while await connection.scalar(text(waiting)) < number:
-                await anyio.sleep(0.005)
+        while (await database.read(Connection.scalar, text(waiting)) or 0) < number:
+            await anyio.sleep(0.005)
 
 
 async def test_a_key_that_waited_for_its_twin_joins_it(store: Store, database: Database) -> None:
@@ -419,7 +419,7 @@ async def test_a_key_that_waited_for_its_twin_joins_it(store: Store, database: D
     async def admit(run: Run) -> None:
         joined.append((await store.try_to(run, key=Key("k", b"digest"))).joined or run.run_id)
 
-    async with anyio.create_task_group() as group, database.writing() as connection:
+    async with anyio.create_task_group() as group, writing(database) as connection:
         await connection.execute(select(SessionRow.id).with_for_update())
         for twin in twins:
             group.start_soon(admit, twin)
@@ -440,7 +440,7 @@ async def test_a_claim_that_lost_its_session_takes_another_ones_run(store: Store
         assert found is not None
         claimed.append(found.run.run_id)
 
-    async with anyio.create_task_group() as group, database.writing() as connection:
+    async with anyio.create_task_group() as group, writing(database) as connection:
         taken = update(RunRow).where(RunRow.id == rival.run_id).values(status=RunStatus.RUNNING, attempt=1)
         await connection.execute(taken)
         group.start_soon(claim)
@@ -478,7 +478,7 @@ async def test_leases_are_by_the_databases_clock(postgres_url: str, monkeypatch:
     await store.run(foreground)
     await store.try_to(background, owner=None)
     await store.queue.claim("there")
-    for module in ("runs", "queue", "rows", "database"):
+    for module in ("runs", "queue", "rows"):
         monkeypatch.setattr(f"app.store.{module}.datetime", AnHourOff)
     assert await store.overdue.take_over(set()) == []
     with pytest.raises(SessionBusy):
@@ -496,7 +496,7 @@ async def test_an_admission_that_waited_for_an_end_has_the_state_that_it_left(st
     async def admit() -> None:
         saved.append((await store.try_to(third, if_busy="enqueue")).saved)
 
-    async with anyio.create_task_group() as group, database.writing() as connection:
+    async with anyio.create_task_group() as group, writing(database) as connection:
         await connection.execute(select(SessionRow.id).with_for_update())
         group.start_soon(admit)
         await until_blocked(database)
@@ -513,21 +513,19 @@ async def test_migrations_make_the_tables_that_the_code_names(settings: Settings
     async with anyio.create_task_group() as group:
         group.start_soon(again.start)
         group.start_soon(beside.start)
-    async with again.reading() as connection:
-        assert await connection.scalar(text("SELECT version_num FROM alembic_version")) == HEAD
+    assert await again.read(Connection.scalar, text("SELECT version_num FROM alembic_version")) == HEAD
 
-        def columns(sync: Any) -> dict[str, tuple[set[str], set[str | None]]]:
-            found = inspect(sync)
-            return {
-                name: (
-                    {column["name"] for column in found.get_columns(name)},
-                    {index["name"] for index in found.get_indexes(name)},
-                )
-                for name in Table.metadata.tables
-            }
+    def columns(connection: Connection) -> dict[str, tuple[set[str], set[str | None]]]:
+        found: Any = inspect(connection)
+        return {
+            name: (
+                {column["name"] for column in found.get_columns(name)},
+                {index["name"] for index in found.get_indexes(name)},
+            )
+            for name in Table.metadata.tables
+        }
 
-        made = await connection.run_sync(columns)
-    assert made == {
+    assert await again.read(columns) == {
         name: ({column.name for column in table.columns}, {str(index.name) for index in table.indexes})
         for name, table in Table.metadata.tables.items()
     }

@@ -13,6 +13,7 @@ from app.settings import Settings
 from app.store.database import Database
 from app.store.tables import RunRow, SessionRow, WebhookRow
 from app.store.webhooks import Due, WebhookStore
+from tests.store.held import writing
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 HOLD_S = 60
@@ -32,7 +33,7 @@ async def ended_run(database: Database, *, url: str = URL, next_at: datetime = N
     """A run that has ended, in a session of its own, and its webhook."""
     run_id = str(uuid7())
     owner = {"tenant": "default", "user_id": "ann"}
-    async with database.writing() as connection:
+    async with writing(database) as connection:
         await connection.execute(
             insert(SessionRow).values(id=run_id, **owner, agent="assistant", created_at=NOW, updated_at=NOW)
         )
@@ -61,7 +62,7 @@ async def ended_run(database: Database, *, url: str = URL, next_at: datetime = N
 
 async def row_of(database: Database, run_id: str) -> tuple[int, datetime | None, datetime | None]:
     """Attempts, when it is tried next, when it was delivered."""
-    async with database.reading() as connection:
+    async with writing(database) as connection:
         columns = select(WebhookRow.attempts, WebhookRow.next_at, WebhookRow.delivered_at)
         attempts, next_at, delivered_at = (await connection.execute(columns.where(WebhookRow.run_id == run_id))).one()
         return attempts, next_at, delivered_at
@@ -158,7 +159,7 @@ async def test_it_goes_with_its_session(store: WebhookStore, database: Database)
     """Nothing is told of what its owner deleted, and who had claimed it can go on."""
     run_id = await ended_run(database)
     await store.claim(10, NOW, HOLD_S)
-    async with database.writing() as connection:
+    async with writing(database) as connection:
         await connection.execute(delete(SessionRow).where(SessionRow.id == run_id))
     await store.failed(run_id, 1, NOW)
     await store.delivered(run_id, NOW)

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import anyio
 import pytest
+from sqlalchemy import Connection, text
 
 from app.settings import Settings
 from app.store.database import Database
@@ -33,3 +34,13 @@ async def test_writers_take_turns_and_readers_pass_them_by(tmp_path: Path) -> No
         assert written == list(range(WRITERS))
     finally:
         await database.close()
+
+
+@pytest.mark.parametrize("settings", ["postgres"], indirect=True)
+async def test_connections_that_the_server_has_dropped_are_replaced(database: Database) -> None:
+    """Without anybody being told: nothing was committed on them."""
+    await database.ping()
+    dropped = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database()"
+    async with writing(database) as other:
+        await other.execute(text(f"{dropped} AND pid <> pg_backend_pid()"))
+    assert await database.write(Connection.scalar, text("SELECT 1")) == 1

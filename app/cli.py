@@ -21,7 +21,7 @@ def main() -> None:
         from app.doctor.command import doctor  # noqa: PLC0415 each command imports its own
 
         sys.exit(doctor(offline=words.offline, as_json=words.json, timeout_s=words.timeout))
-    from app.server import serve  # noqa: PLC0415 as above
+    from app.supervisor import serve  # noqa: PLC0415 as above
 
     serve()
 

@@ -188,7 +188,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
             if parts.siblings is not None:
                 group.start_soon(parts.siblings.serve)
             group.start_soon(parts.registry.warm)
-            group.start_soon(parts.telemetry.metrics.watch_loop)
+            group.start_soon(parts.runner.load.watch)
             group.start_soon(Watchdog(parts.telemetry.metrics).serve)
             gc.collect()
             gc.freeze()

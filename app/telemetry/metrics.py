@@ -10,7 +10,6 @@ and an instrumentor that found it would count the same calls a second time.
 """
 
 import asyncio
-import time
 from collections import Counter
 from collections.abc import Iterable
 from threading import Lock
@@ -34,7 +33,6 @@ from app.telemetry.span_metrics import DURATION, Bounded, SpanMetrics
 METER = "waggle"
 PROVIDER, MODEL = "gen_ai.provider.name", "gen_ai.request.model"
 CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
-LAG_EVERY_S = 0.25
 
 LAG = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5]
 
@@ -80,6 +78,7 @@ class Metrics:
             (self._disconnects, {"reason": "max"}),
             (self._disconnects, {"reason": "idle"}),
             (self._rejections, {"reason": "capacity"}),
+            (self._rejections, {"reason": "lag"}),
             (self._rejections, {"reason": "queue"}),
             (self._rejections, {"reason": "shutdown"}),
             (self._conflicts, {"kind": SessionBusy.kind}),
@@ -106,12 +105,9 @@ class Metrics:
         """`prometheus`, for another worker."""
         return await asyncio.to_thread(self.prometheus)
 
-    async def watch_loop(self) -> None:
-        """Measure how late the event loop is, until cancelled."""
-        while True:
-            asked = time.perf_counter()
-            await asyncio.sleep(LAG_EVERY_S)
-            self._lag.record(max(0.0, time.perf_counter() - asked - LAG_EVERY_S))
+    def loop_lagged(self, seconds: float) -> None:
+        """The event loop came to something so late."""
+        self._lag.record(seconds)
 
     def loop_blocked(self, seconds: float) -> None:
         """The event loop stood still for so long. May be called in any thread."""

@@ -64,7 +64,7 @@ def create_app(settings: Settings | None = None, worker: Worker | None = None) -
     queue = Queue(database, settings.lease_s, settings.state_versions)
     overdue = Overdue(database, settings.max_restarts)
     telemetry = Telemetry(settings)
-    registry = Registry(settings, telemetry.metrics)
+    registry = Registry(settings, telemetry.metrics, worker)
     siblings = Siblings(worker) if worker is not None else None
     peers = peers_for(database, siblings)
     bells, logs = Bells(), RunLogs(settings.max_run_events)
@@ -193,6 +193,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
             gc.collect()
             gc.freeze()
             gc.set_threshold(*GC_THRESHOLD)
+            gc.enable()
             yield
             await parts.runner.close()
             parts.viewing.close()

@@ -9,6 +9,7 @@ signal every process of a group, and a second signal means a hurry.
 """
 
 import asyncio
+import gc
 import logging
 import secrets
 import signal
@@ -52,6 +53,7 @@ def serve() -> None:
 
         run(settings)
         return
+    gc.enable()
     with TemporaryDirectory(prefix="waggle-") as folder, _held(settings) as held:
         sys.exit(asyncio.run(Supervisor(settings, Path(folder), held).run()))
 
@@ -144,6 +146,7 @@ class Supervisor:
 
 def _worker(settings: Settings, worker: Worker, address: tuple[str, int], parent: socket.socket) -> None:
     """In a process of its own."""
+    gc.disable()  # as in `app.cli`
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: None)
     logs.configure(settings, worker.number)

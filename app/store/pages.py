@@ -19,7 +19,6 @@ from app.store.database import Database
 from app.store.page import READ_BYTES, Page, Pages
 from app.store.peers import Peers
 from app.store.postgres_pages import PostgresPages
-from app.store.redis_pages import RedisPages
 from app.store.sqlite_pages import SqlitePages
 
 __all__ = ["READ_BYTES", "Page", "Pages", "pages_for"]
@@ -32,5 +31,7 @@ def pages_for(settings: Settings, database: Database, peers: Peers) -> Pages | N
             return None
         return SqlitePages(Path(f"{make_url(database.url).database}.events"), settings.events_ttl_s, peers)
     if settings.redis_url:
+        from app.store.redis_pages import RedisPages  # noqa: PLC0415 most have no Redis, whose client takes a while
+
         return RedisPages(settings.redis_url, settings.events_ttl_s, peers.hear)
     return PostgresPages(database, settings.events_ttl_s)

@@ -15,11 +15,10 @@ from collections.abc import Iterable
 from threading import Lock
 from typing import Final, Literal
 
-from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
 from opentelemetry.exporter.prometheus import PrometheusMetricReader
 from opentelemetry.metrics import CallbackOptions, Meter, NoOpMeterProvider, Observation
 from opentelemetry.sdk.metrics import AlwaysOffExemplarFilter, MeterProvider
-from opentelemetry.sdk.metrics.export import MetricReader, PeriodicExportingMetricReader
+from opentelemetry.sdk.metrics.export import MetricExporter, MetricReader, PeriodicExportingMetricReader
 from opentelemetry.sdk.resources import SERVICE_NAME, Resource
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
@@ -257,6 +256,10 @@ def _endpoint(settings: Settings) -> str | None:
     return otlp.endpoint("metrics", own, settings.otel_exporter_otlp_endpoint)
 
 
-def _exporter(settings: Settings, endpoint: str) -> OTLPMetricExporter:
+def _exporter(settings: Settings, endpoint: str) -> MetricExporter:
+    from opentelemetry.exporter.otlp.proto.http.metric_exporter import (  # noqa: PLC0415 where there is an endpoint
+        OTLPMetricExporter,
+    )
+
     headers = otlp.headers(settings.otel_exporter_otlp_metrics_headers, settings.otel_exporter_otlp_headers)
     return OTLPMetricExporter(endpoint=endpoint, headers=headers, timeout=settings.otel_exporter_otlp_timeout)

@@ -142,7 +142,8 @@ class Settings(BaseSettings):
     max_runs_per_caller: int | None = Field(None, ge=1)
     """Runs of one caller that have not ended, over all processes; more are answered 429. Unset: no limit."""
     rate_limit: str | None = None
-    """How often a caller may begin a run: `60/minute`, or several, `10/second;1000/day`. Unset: no limit."""
+    """How often a caller may begin a run: `60/minute`, or several, `10/second;1000/day`. Unset: no limit. Without
+    REDIS_URL each process counts by itself."""
     budget_tokens: int | None = Field(None, ge=1)
     """Tokens, in and out, that a caller's runs may use a day, in UTC; then runs are answered 429. Unset: no limit."""
     budget_usd: float | None = Field(None, gt=0)

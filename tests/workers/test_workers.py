@@ -163,6 +163,25 @@ async def test_one_scrape_has_the_metrics_of_all(workers: Workers, openai: OpenA
             assert found.of("target_info", worker="1")[0][0] != found.of("target_info", worker="2")[0][0]
 
 
+async def test_on_postgres(variables: dict[str, str], postgres_url: str, openai: OpenAIWire, tmp_path: Path) -> None:
+    """They are replicas there, whose port, metrics and traces are one."""
+    openai.replies = lambda _: Drip()
+    async with (
+        workers_of(tmp_path, variables | {"DATABASE_URL": postgres_url}) as workers,
+        workers.client(1) as one,
+        workers.client(2) as two,
+    ):
+        async with one.stream("POST", "/agents/assistant/stream", json={"task": "hi"}) as response:
+            seen = [event async for event in first(events_of(response), 3)]
+        run_id = response.headers["x-run-id"]
+        seen += await some_events(two, run_id, seen[-1].id, 3)
+        assert [event.data["seq"] for event in seen] == list(range(1, 7))
+        async with workers.client(2) as other:
+            assert (await other.post(f"/runs/{run_id}/cancel")).json()["status"] == "cancelled"
+            assert (await other.get(f"/runs/{run_id}/trace")).json()["spans"]
+            assert Scrape((await other.get("/metrics")).text).values("worker") == {"1", "2"}
+
+
 async def test_they_leave_with_their_parent(workers: Workers) -> None:
     """However that ends: no worker goes on that nobody can stop."""
     workers.service.process.kill()

@@ -30,6 +30,7 @@ from app.runs.tidying import Tidying
 from app.runs.viewing import Viewing
 from app.runs.webhooks import Webhooks
 from app.settings import Settings
+from app.siblings import Siblings, Worker
 from app.store.allowances import Limits
 from app.store.database import Database
 from app.store.export import Export
@@ -54,8 +55,8 @@ GC_THRESHOLD = (50_000, 20, 100)
 """Full collections stop every stream; what is alive after the start is not looked at again (see performance.md)."""
 
 
-def create_app(settings: Settings | None = None) -> FastAPI:
-    """The service. Nothing is opened before its lifespan begins; everything is closed when that ends."""
+def create_app(settings: Settings | None = None, worker: Worker | None = None) -> FastAPI:
+    """The service, or one of its workers. Its lifespan opens everything, and closes it at its end."""
     settings = settings or Settings()
     identity = Identity(settings)
     database = Database(settings)
@@ -63,8 +64,9 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     queue = Queue(database, settings.lease_s, settings.state_versions)
     overdue = Overdue(database, settings.max_restarts)
     telemetry = Telemetry(settings)
-    registry = Registry(settings, telemetry.metrics)
-    peers = peers_for(database)
+    registry = Registry(settings, telemetry.metrics, worker)
+    siblings = Siblings(worker) if worker is not None else None
+    peers = peers_for(database, siblings)
     bells, logs = Bells(), RunLogs(settings.max_run_events)
     pages = pages_for(settings, database, peers)
     writer = Writer(pages) if pages is not None else None
@@ -90,6 +92,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         tidying=Tidying(_retention(settings, database), deletion, pages),
         webhooks=webhooks,
         peers=peers,
+        siblings=siblings,
         pages=pages,
         writer=writer,
         telemetry=telemetry,
@@ -104,6 +107,9 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         lifespan=_lifespan,
     )
     app.state.parts = parts
+    if siblings is not None:
+        siblings.answer("metrics", telemetry.metrics.told)
+        siblings.answer("trace", telemetry.store.told)
     for module in (health, metrics) if settings.role == "worker" else (agents, runs, sessions, export, health, metrics):
         app.include_router(module.router, dependencies=[Permitted])
     problems.install(app)
@@ -160,6 +166,8 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     try:
         await parts.database.start()
         await parts.peers.start()
+        if parts.siblings is not None:
+            await parts.siblings.start()
         if parts.pages is not None:
             await parts.pages.start()
         await parts.registry.start()
@@ -177,12 +185,15 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
                 parts.identity.keys.watch,
             ):
                 group.start_soon(serve)
+            if parts.siblings is not None:
+                group.start_soon(parts.siblings.serve)
             group.start_soon(parts.registry.warm)
-            group.start_soon(parts.telemetry.metrics.watch_loop)
+            group.start_soon(parts.runner.load.watch)
             group.start_soon(Watchdog(parts.telemetry.metrics).serve)
             gc.collect()
             gc.freeze()
             gc.set_threshold(*GC_THRESHOLD)
+            gc.enable()
             yield
             await parts.runner.close()
             parts.viewing.close()
@@ -203,6 +214,7 @@ async def _close(parts: Parts) -> None:
         ("agents", parts.registry.close),
         ("event log", parts.pages.close if parts.pages is not None else _nothing),
         ("peers", parts.peers.close),
+        ("workers", parts.siblings.close if parts.siblings is not None else _nothing),
         ("database", parts.database.close),
         ("traces", parts.telemetry.stop),
     ):

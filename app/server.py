@@ -1,4 +1,4 @@
-"""The service in a process of its own: from the environment to its exit status."""
+"""The service in a process of its own: from its settings to its exit status."""
 
 import asyncio
 import logging
@@ -7,12 +7,11 @@ import signal
 import socket
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from threading import Timer
 from types import FrameType
 
 import uvicorn
-from pydantic import ValidationError
 from sse_starlette.sse import AppStatus
 
 from app.api.dependencies import Parts
@@ -21,7 +20,7 @@ from app.main import create_app
 from app.runs.runner import Runner
 from app.runs.viewing import Viewing
 from app.settings import Settings
-from app.telemetry import logs
+from app.siblings import Worker
 
 HURRIED_S = 1
 """What runs get to be recorded after a second signal."""
@@ -35,8 +34,11 @@ class Server(uvicorn.Server):
     Those of runs that wait, or are executed elsewhere, close without one: these runs go on without this process.
     """
 
-    def __init__(self, config: uvicorn.Config, runner: Runner, viewing: Viewing) -> None:
+    def __init__(
+        self, config: uvicorn.Config, runner: Runner, viewing: Viewing, parent: socket.socket | None = None
+    ) -> None:
         super().__init__(config)
+        self._parent = parent
         self._runner = runner
         self._viewing = viewing
         self._hurried = asyncio.Event()
@@ -44,11 +46,25 @@ class Server(uvicorn.Server):
 
     async def serve(self, sockets: list[socket.socket] | None = None) -> None:
         self._loop = asyncio.get_running_loop()
+        if self._parent is not None:
+            self._loop.add_reader(self._parent, self._heed, self._parent)
         await super().serve(sockets)
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self._parent is not None:
+            with suppress(OSError):  # it is gone, which `_heed` finds
+                self._parent.send(b".")
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """As uvicorn's, but what was asked for and done is not raised again: the exit status is 0."""
+        """As uvicorn's, but what was asked for and done is not raised again: the exit status is 0.
+
+        A worker heeds its parent instead.
+        """
+        if self._parent is not None:
+            yield
+            return
         before = {number: signal.signal(number, self.handle_exit) for number in (signal.SIGINT, signal.SIGTERM)}
         try:
             yield
@@ -63,6 +79,17 @@ class Server(uvicorn.Server):
             self._loop.call_soon_threadsafe(self._hurried.set)
         self.should_exit = True
 
+    def _heed(self, parent: socket.socket) -> None:
+        """A byte for each signal; the end is the parent's."""
+        try:
+            told = parent.recv(1)
+        except ConnectionError:
+            told = b""
+        if not told:
+            self._loop.remove_reader(parent)
+        if told or not self.should_exit:
+            self.handle_exit(signal.SIGTERM, None)
+
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """While runs end, the service still answers: `/readyz` that it is not ready, and whoever watches them."""
         await self._runner.drain(self._hurried)
@@ -71,21 +98,18 @@ class Server(uvicorn.Server):
         await super().shutdown(sockets)
 
 
-def serve() -> None:
-    """Serve until SIGTERM or Ctrl-C. Exits with 1 and a sentence where the settings do not fit."""
-    try:
-        settings = Settings()
-    except ValidationError as error:
-        for found in error.errors():
-            name = ".".join(str(part) for part in found["loc"]).upper()
-            print(f"{name or 'Settings'}: {found['msg'].removeprefix('Value error, ')}", file=sys.stderr)  # noqa: T201 nothing logs yet
-        sys.exit(1)
-    logs.configure(settings)
+def run(
+    settings: Settings,
+    worker: Worker | None = None,
+    listening: socket.socket | None = None,
+    parent: socket.socket | None = None,
+) -> None:
+    """Serve until SIGTERM or Ctrl-C; as one of several workers on that socket, until the parent says so."""
     AppStatus.enable_automatic_graceful_drain = False  # streams end by their run's last event: see Server
     try:
-        app = create_app(settings)
+        app = create_app(settings, worker)
     except ValueError as error:
-        print(error, file=sys.stderr)  # noqa: T201 as above
+        print(error, file=sys.stderr)  # noqa: T201 a sentence for whoever starts it
         sys.exit(1)
     config = uvicorn.Config(
         app,
@@ -99,11 +123,12 @@ def serve() -> None:
         timeout_graceful_shutdown=int(settings.shutdown_timeout_s) + 1,
     )
     parts: Parts = app.state.parts
-    asyncio.run(_serve(Server(config, parts.runner, parts.viewing)))
+    server = Server(config, parts.runner, parts.viewing, parent)
+    asyncio.run(_serve(server, None if listening is None else [listening]))
 
 
-async def _serve(server: Server) -> None:
-    await server.serve()
+async def _serve(server: Server, listening: list[socket.socket] | None) -> None:
+    await server.serve(listening)
     leftover = asyncio.all_tasks() - {asyncio.current_task()}
     for task in leftover:
         task.cancel()

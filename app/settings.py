@@ -1,5 +1,6 @@
 """The only reader of the environment. Every setting is in `.env.example`, which a test compares with this class."""
 
+import sys
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Annotated, Literal, Self
@@ -36,6 +37,8 @@ class Settings(BaseSettings):
     """The address to listen on. Anything but loopback needs API keys, tokens, or AUTH=none."""
     port: int = Field(8000, ge=0, le=65535)
     """The port to listen on; 0 takes a free one."""
+    workers: int = Field(1, ge=1, le=64)
+    """Processes that serve the port together, each on a core of its own: on Postgres, or on this machine's SQLite."""
     auth: Literal["loopback", "none"] = "loopback"
     """Without keys and tokens. `loopback`: serve this machine only. `none`: serve anybody who can reach HOST."""
     api_keys: SecretStr | None = None
@@ -130,13 +133,17 @@ class Settings(BaseSettings):
     cancel_timeout_s: float = Field(5, gt=0)
     """Seconds within which a cancelled run must have stopped; after that it is abandoned."""
     max_concurrent_runs: int = Field(200, ge=1)
-    """Runs at once in this process; more are answered 503."""
+    """Runs at once in one process; more are answered 503."""
+    max_loop_lag_ms: float = Field(250, ge=0)
+    """Milliseconds by which the event loop may be late, by the median of half a second: beyond, a run that would begin
+    in this process is answered 503, until it is back under half of that. 0: never."""
     max_queued_runs: int = Field(1000, ge=1)
     """Runs of one session that wait their turn; more are answered 503."""
     max_runs_per_caller: int | None = Field(None, ge=1)
     """Runs of one caller that have not ended, over all processes; more are answered 429. Unset: no limit."""
     rate_limit: str | None = None
-    """How often a caller may begin a run: `60/minute`, or several, `10/second;1000/day`. Unset: no limit."""
+    """How often a caller may begin a run: `60/minute`, or several, `10/second;1000/day`. Unset: no limit. Without
+    REDIS_URL each process counts by itself."""
     budget_tokens: int | None = Field(None, ge=1)
     """Tokens, in and out, that a caller's runs may use a day, in UTC; then runs are answered 429. Unset: no limit."""
     budget_usd: float | None = Field(None, gt=0)
@@ -297,6 +304,14 @@ class Settings(BaseSettings):
                 "set API_KEYS, API_KEYS_FILE or JWT_ISSUER, listen on 127.0.0.1 (behind a proxy that asks), "
                 "or set AUTH=none to accept that"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _shared_by_workers(self) -> Self:
+        if self.workers > 1 and sys.platform == "win32":
+            raise ValueError("WORKERS needs a POSIX system: start one process, or several on Postgres behind a proxy")
+        if self.workers > 1 and (self.database_url or "").partition("?")[0].endswith(("://", ":memory:")):
+            raise ValueError("WORKERS need a database that they share: set DATABASE_URL to a file, or to Postgres")
         return self
 
     @model_validator(mode="after")

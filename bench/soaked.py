@@ -16,7 +16,7 @@ from types import FrameType
 
 from opentelemetry.sdk.trace import Span
 
-from app.server import serve
+from app.supervisor import serve
 
 LIBC = ctypes.CDLL(None)
 

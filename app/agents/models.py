@@ -14,6 +14,7 @@ from autogen_core.models import ChatCompletionClient
 from app.agents.providers import BY_KEY, PROVIDERS, build, endpoint, missing
 from app.errors import ModelUnavailable
 from app.settings import Settings
+from app.siblings import Worker
 
 if TYPE_CHECKING:
     from app.agents.local import LocalModel
@@ -61,9 +62,11 @@ class Models:
         self,
         settings: Settings,
         wrap: Callable[[ChatCompletionClient, ModelRef], ChatCompletionClient] = _as_it_is,
+        worker: Worker | None = None,
     ) -> None:
         self._settings = settings
         self._wrap = wrap
+        self._worker = worker
         self._clients: dict[ModelRef, ChatCompletionClient] = {}
         self._local_model: LocalModel | None = None
         self.default, self._why_none = self._select()
@@ -162,6 +165,7 @@ class Models:
                 threads=self._settings.local_threads,
                 slots=self._settings.local_slots,
                 context_tokens=self._settings.local_context_tokens,
+                worker=self._worker,
             )
         return self._local_model
 

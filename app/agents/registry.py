@@ -30,6 +30,7 @@ from app.agents.spec import CLOSE_TIMEOUT_S, AgentContext, AgentSpec
 from app.agents.warming import read_ahead
 from app.errors import AgentInvalid, AppError, ModelUnavailable, NotFound
 from app.settings import Settings
+from app.siblings import Worker
 from app.telemetry.metrics import Metrics
 
 logger = logging.getLogger(__name__)
@@ -48,11 +49,11 @@ WARM_TIMEOUT_S = 60
 class Registry:
     """Owns the model clients; builds agents."""
 
-    def __init__(self, settings: Settings, metrics: Metrics | None = None) -> None:
+    def __init__(self, settings: Settings, metrics: Metrics | None = None, worker: Worker | None = None) -> None:
         self._settings = settings
         self.breakers = Breakers(settings.model_breaker_failures, settings.model_breaker_s, metrics or Metrics())
         self._spans = settings.llm_spans == "waggle"
-        self.models = Models(settings, self._observe)
+        self.models = Models(settings, self._observe, worker)
         self._component_clients: dict[bytes, ChatCompletionClient] = {}
         self._own_clients: WeakSet[Any] = WeakSet()
         """What recipes made themselves, as long as anybody has it."""

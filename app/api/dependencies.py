@@ -24,6 +24,7 @@ from app.runs.tidying import Tidying
 from app.runs.viewing import Viewing
 from app.runs.webhooks import Webhooks
 from app.settings import Settings
+from app.siblings import Siblings
 from app.store.database import Database
 from app.store.export import Export
 from app.store.history import History
@@ -54,6 +55,7 @@ class Parts:
     keeper: Keeper
     tidying: Tidying
     peers: Peers
+    siblings: Siblings | None
     pages: Pages | None
     writer: Writer | None
     telemetry: Telemetry

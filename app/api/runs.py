@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import orjson
 from fastapi import APIRouter, Response
 from sse_starlette import EventSourceResponse
 
@@ -65,6 +66,9 @@ async def get_trace(run_id: str, parts: PartsDep, caller: CallerDep) -> dict[str
     """The run's spans as a tree, from the built-in store; a span that has not ended has no `end`."""
     run = await parts.runs.get(run_id, caller)
     spans = parts.telemetry.store.tree(run.trace_id, run.run_id)
+    if not spans and parts.siblings is not None:
+        found = await parts.siblings.ask(f"trace {run.trace_id} {run.run_id}")
+        spans = next((orjson.loads(each) for each in found.values()), [])
     if not spans:
         raise EventsGone("The trace of this run is no longer kept here, or was made by another process.")
     return {"run_id": run.run_id, "trace_id": run.trace_id, "spans": spans}

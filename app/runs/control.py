@@ -4,9 +4,6 @@ import asyncio
 from itertools import islice
 from typing import Any
 
-from jsonschema.exceptions import SchemaError
-from jsonschema.validators import validator_for
-
 from app.caller import Caller
 from app.errors import InvalidInput, NotWaiting
 from app.events import ENDED, InputRequest, Run, RunStatus
@@ -68,7 +65,7 @@ class Control:
         question = await self._said.question(run_id, caller, input_id)
         if question is None:
             raise NotWaiting(f"Run {run_id!r} does not wait for input.")
-        _check(question, value)
+        await asyncio.to_thread(_check, question, value)
         run, goes_on = await self._said.answer(run_id, caller, question.input_id, value)
         if goes_on:
             await self._peers.tell("queued", run_id)
@@ -92,6 +89,9 @@ def _check(question: InputRequest, value: Any) -> None:
                 errors=[{"loc": ["body", "input"], "msg": "Not a string."}],
             )
         return
+    from jsonschema.exceptions import SchemaError  # noqa: PLC0415 0.1 s to import, and few agents ask by a schema
+    from jsonschema.validators import validator_for  # noqa: PLC0415
+
     try:
         wrong = list(islice(validator_for(question.schema)(question.schema).iter_errors(value), MAX_ERRORS))
     except SchemaError:

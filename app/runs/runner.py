@@ -19,6 +19,7 @@ from app.events import Run, RunStatus
 from app.runs.bells import Bells
 from app.runs.execution import Execution
 from app.runs.images import Images
+from app.runs.load import Load
 from app.runs.log import RunLogs
 from app.runs.pages import Writer
 from app.runs.run import Audience, LiveRun, RunRequest, Started, Stop, identity_of, new_record, restored
@@ -61,6 +62,7 @@ class Runner:
         self._bells = bells
         self._writer = writer
         self._metrics = metrics
+        self.load = Load(settings.max_concurrent_runs, settings.max_loop_lag_ms / 1000, metrics)
         self.audience = Audience(metrics, self._watched)
         self._live: dict[str, LiveRun] = {}
         self._claims = 0
@@ -78,7 +80,7 @@ class Runner:
     @property
     def has_room(self) -> bool:
         """Whether one more run may be executed."""
-        return not self._closing and len(self._live) + self._claims < self._settings.max_concurrent_runs
+        return not self._closing and self.load.allows(len(self._live) + self._claims)
 
     def attach(self, group: TaskGroup) -> None:
         """Runs are tasks of that group."""
@@ -134,9 +136,7 @@ class Runner:
             if card.status == "invalid":
                 raise AgentInvalid(f"Agent {request.agent!r} cannot be served: {card.reason}.")
             return await self._queued(record, request, span, await self._admit(record, request, span, owner=None))
-        if not self.has_room:
-            self._metrics.rejected("capacity")
-            raise Unavailable("As many runs as this process takes are going on.", retry_after_s=2)
+        self.load.admit(len(self._live) + self._claims)
         run = self._new(record, request, span)
         self._live[record.run_id] = run
         started = asyncio.get_running_loop().create_future()

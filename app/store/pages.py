@@ -10,20 +10,28 @@ disk here. So a writer that hears `resync` asks `tail` and appends what is missi
 everything else, through their `Peers`: by `events` with the runs that have new pages, of whichever process.
 """
 
+from pathlib import Path
+
+from sqlalchemy import make_url
+
 from app.settings import Settings
 from app.store.database import Database
 from app.store.page import READ_BYTES, Page, Pages
 from app.store.peers import Peers
 from app.store.postgres_pages import PostgresPages
-from app.store.redis_pages import RedisPages
+from app.store.sqlite_pages import SqlitePages
 
 __all__ = ["READ_BYTES", "Page", "Pages", "pages_for"]
 
 
 def pages_for(settings: Settings, database: Database, peers: Peers) -> Pages | None:
-    """In Redis if there is one, else in Postgres; None on SQLite, where no other process needs them."""
+    """In Redis if there is one, else in Postgres; on SQLite in a file for several workers, None for one process."""
     if database.url.startswith("sqlite"):
-        return None
+        if settings.workers == 1:
+            return None
+        return SqlitePages(Path(f"{make_url(database.url).database}.events"), settings.events_ttl_s, peers)
     if settings.redis_url:
+        from app.store.redis_pages import RedisPages  # noqa: PLC0415 most have no Redis, whose client takes a while
+
         return RedisPages(settings.redis_url, settings.events_ttl_s, peers.hear)
     return PostgresPages(database, settings.events_ttl_s)

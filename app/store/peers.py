@@ -11,19 +11,23 @@ from pathlib import Path
 
 from sqlalchemy import make_url
 
+from app.siblings import Siblings
 from app.store.database import Database
 from app.store.local_peers import FilePeers, Listener, Peers
 from app.store.notices import Topic
-from app.store.postgres_peers import PostgresPeers
+from app.store.sibling_peers import SiblingPeers
 
 __all__ = ["Listener", "Peers", "Topic", "peers_for"]
 
 
-def peers_for(database: Database) -> Peers:
+def peers_for(database: Database, siblings: Siblings | None = None) -> Peers:
     """The peers of whoever uses the same database."""
     url = make_url(database.url)
     if url.get_backend_name() == "postgresql":
+        from app.store.postgres_peers import PostgresPeers  # noqa: PLC0415 SQLite needs no driver of Postgres
+
         return PostgresPeers(url)
     if sys.platform == "win32":
         return Peers()
-    return FilePeers(Path(f"{url.database}.processes"))
+    folder = Path(f"{url.database}.processes")
+    return FilePeers(folder) if siblings is None else SiblingPeers(folder, siblings)

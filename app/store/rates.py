@@ -9,8 +9,6 @@ from typing import Any
 from limits import RateLimitItem, parse_many
 from limits.aio.storage import MemoryStorage, RedisStorage
 from limits.aio.strategies import SlidingWindowCounterRateLimiter
-from redis.asyncio import BlockingConnectionPool
-from redis.exceptions import RedisError
 
 from app.caller import Caller
 
@@ -48,14 +46,18 @@ class Rates:
         """`limit` as `60/minute;1000/day`; raises ValueError."""
         self._items: list[RateLimitItem] = parse_many(limit)
         self._here = SlidingWindowCounterRateLimiter(MemoryStorage())
-        self._pool: BlockingConnectionPool | None = None
+        self._pool: Any = None
+        self._away: tuple[type[Exception], ...] = (OSError,)
         self._shared: SlidingWindowCounterRateLimiter | None = None
         if redis_url is not None:
+            from redis.asyncio import BlockingConnectionPool  # noqa: PLC0415 most have no Redis, and it takes a while
+            from redis.exceptions import RedisError  # noqa: PLC0415
+
+            self._away = (RedisError, OSError)
             self._pool = BlockingConnectionPool.from_url(
                 redis_url, timeout=TIMEOUT_S, socket_timeout=TIMEOUT_S, socket_connect_timeout=TIMEOUT_S
             )
-            pool: Any = self._pool  # an option that `limits` documents, and types without
-            storage = RedisStorage(f"async+{redis_url}", implementation="redispy", connection_pool=pool)
+            storage = RedisStorage(f"async+{redis_url}", implementation="redispy", connection_pool=self._pool)
             self._shared = SlidingWindowCounterRateLimiter(storage)
 
     async def close(self) -> None:
@@ -67,7 +69,7 @@ class Rates:
         if self._shared is not None:
             try:
                 return await self._count(self._shared, caller)
-            except (RedisError, OSError):
+            except self._away:
                 logger.warning("Redis cannot be reached: RATE_LIMIT counts in this process alone")
         return await self._count(self._here, caller)
 

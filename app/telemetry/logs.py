@@ -15,7 +15,7 @@ import json
 import logging
 import re
 import traceback
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any, Literal
 from urllib.parse import unquote, urlsplit
@@ -42,10 +42,10 @@ SECRET_LENGTH = 6
 """Shorter ones are no secrets, and words of any line."""
 
 
-def configure(settings: Settings) -> None:
-    """Have every logger of the process write to stderr, through one formatter."""
+def configure(settings: Settings, worker: int | None = None) -> None:
+    """Have every logger of the process write to stderr, through one formatter; of several workers, with its number."""
     handler = logging.StreamHandler()
-    handler.setFormatter(Lines(settings.log_format, _secrets(settings)))
+    handler.setFormatter(Lines(settings.log_format, _secrets(settings), {} if worker is None else {"worker": worker}))
     handler.addFilter(_is_heard)
     logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
     for name in OWN:
@@ -63,9 +63,12 @@ def fields(**values: object) -> dict[str, Any]:
 class Lines(logging.Formatter):
     """One record, one line; in `console` an exception follows on lines that begin with ` |`."""
 
-    def __init__(self, form: Literal["console", "json"], secrets: Iterable[str] = ()) -> None:
+    def __init__(
+        self, form: Literal["console", "json"], secrets: Iterable[str] = (), process: Mapping[str, Any] | None = None
+    ) -> None:
         super().__init__()
         self._form = form
+        self._process = dict(process or {})
         longest_first = sorted(set(secrets), key=len, reverse=True)
         self._secrets = re.compile("|".join(map(re.escape, longest_first))) if longest_first else None
 
@@ -78,7 +81,7 @@ class Lines(logging.Formatter):
         inside = _context()
         quoting = not inside and _among(record.name, QUOTED)
         told["message"] = _cut(_message(record, inside=bool(inside)))
-        beside = inside | getattr(record, "fields", {})
+        beside = self._process | inside | getattr(record, "fields", {})
         beside = {name: _cut(value) for name, value in beside.items() if value is not None}
         error = record.exc_info[1] if record.exc_info else None
         exception = None if error is None else _exception(error, quoting=quoting)

@@ -10,17 +10,15 @@ and an instrumentor that found it would count the same calls a second time.
 """
 
 import asyncio
-import time
 from collections import Counter
 from collections.abc import Iterable
 from threading import Lock
 from typing import Final, Literal
 
-from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
 from opentelemetry.exporter.prometheus import PrometheusMetricReader
 from opentelemetry.metrics import CallbackOptions, Meter, NoOpMeterProvider, Observation
 from opentelemetry.sdk.metrics import AlwaysOffExemplarFilter, MeterProvider
-from opentelemetry.sdk.metrics.export import MetricReader, PeriodicExportingMetricReader
+from opentelemetry.sdk.metrics.export import MetricExporter, MetricReader, PeriodicExportingMetricReader
 from opentelemetry.sdk.resources import SERVICE_NAME, Resource
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
@@ -34,7 +32,6 @@ from app.telemetry.span_metrics import DURATION, Bounded, SpanMetrics
 METER = "waggle"
 PROVIDER, MODEL = "gen_ai.provider.name", "gen_ai.request.model"
 CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
-LAG_EVERY_S = 0.25
 
 LAG = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5]
 
@@ -80,6 +77,7 @@ class Metrics:
             (self._disconnects, {"reason": "max"}),
             (self._disconnects, {"reason": "idle"}),
             (self._rejections, {"reason": "capacity"}),
+            (self._rejections, {"reason": "lag"}),
             (self._rejections, {"reason": "queue"}),
             (self._rejections, {"reason": "shutdown"}),
             (self._conflicts, {"kind": SessionBusy.kind}),
@@ -102,12 +100,13 @@ class Metrics:
         with self._scraping:  # two readings at once would double each other's families
             return generate_latest(self._registry)
 
-    async def watch_loop(self) -> None:
-        """Measure how late the event loop is, until cancelled."""
-        while True:
-            asked = time.perf_counter()
-            await asyncio.sleep(LAG_EVERY_S)
-            self._lag.record(max(0.0, time.perf_counter() - asked - LAG_EVERY_S))
+    async def told(self, _: str) -> bytes:
+        """`prometheus`, for another worker."""
+        return await asyncio.to_thread(self.prometheus)
+
+    def loop_lagged(self, seconds: float) -> None:
+        """The event loop came to something so late."""
+        self._lag.record(seconds)
 
     def loop_blocked(self, seconds: float) -> None:
         """The event loop stood still for so long. May be called in any thread."""
@@ -257,6 +256,10 @@ def _endpoint(settings: Settings) -> str | None:
     return otlp.endpoint("metrics", own, settings.otel_exporter_otlp_endpoint)
 
 
-def _exporter(settings: Settings, endpoint: str) -> OTLPMetricExporter:
+def _exporter(settings: Settings, endpoint: str) -> MetricExporter:
+    from opentelemetry.exporter.otlp.proto.http.metric_exporter import (  # noqa: PLC0415 where there is an endpoint
+        OTLPMetricExporter,
+    )
+
     headers = otlp.headers(settings.otel_exporter_otlp_metrics_headers, settings.otel_exporter_otlp_headers)
     return OTLPMetricExporter(endpoint=endpoint, headers=headers, timeout=settings.otel_exporter_otlp_timeout)

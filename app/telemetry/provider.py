@@ -13,10 +13,9 @@ from contextlib import suppress
 
 from opentelemetry import propagate, trace
 from opentelemetry.context import Context
-from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.resources import SERVICE_NAME, Resource
 from opentelemetry.sdk.trace import ReadableSpan, Span, SpanLimits, SpanProcessor, TracerProvider
-from opentelemetry.sdk.trace.export import BatchSpanProcessor
+from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter
 from opentelemetry.sdk.trace.sampling import ALWAYS_ON, Decision, Sampler, SamplingResult
 from opentelemetry.trace import Link, SpanKind, TraceState
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
@@ -214,7 +213,11 @@ def _otlp_endpoint(settings: Settings) -> str | None:
     return otlp.endpoint("traces", settings.otel_exporter_otlp_traces_endpoint, settings.otel_exporter_otlp_endpoint)
 
 
-def _otlp_exporter(settings: Settings, endpoint: str) -> OTLPSpanExporter:
+def _otlp_exporter(settings: Settings, endpoint: str) -> SpanExporter:
+    from opentelemetry.exporter.otlp.proto.http.trace_exporter import (  # noqa: PLC0415 where there is an endpoint
+        OTLPSpanExporter,
+    )
+
     headers = otlp.headers(settings.otel_exporter_otlp_traces_headers, settings.otel_exporter_otlp_headers)
     return OTLPSpanExporter(endpoint=endpoint, headers=headers, timeout=settings.otel_exporter_otlp_timeout)
 

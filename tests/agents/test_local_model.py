@@ -38,6 +38,7 @@ from app.agents.local import client as client_module
 from app.agents.local.client import LocalChatCompletionClient
 from app.agents.local.weights import QWEN, STALE_S, Weights
 from app.settings import Settings
+from app.siblings import Worker
 from tests.servers.openai_wire import OpenAIWire
 from tests.servers.otlp import dead_url
 from tests.servers.replies import Drip, Hang, Reply, Text
@@ -374,6 +375,26 @@ class TestProcess:
         assert self.started(file) == []
         answers = await asyncio.gather(*(self.told(model) for _ in range(3)))
         assert [answer["pid"] for answer in answers] == self.started(file) * 3
+
+    async def test_workers_share_it(self, file: Path, tmp_path: Path) -> None:
+        """The first that needs it runs it, for all at once; when it or its worker has gone, another does."""
+        workers = [Worker(number, 3, tmp_path, "secret") for number in (1, 2, 3)]
+        models = [LocalModel(cache_dir=file.parent, path=file, start_timeout_s=20, worker=each) for each in workers]
+        try:
+            first = {answer["pid"] for answer in await asyncio.gather(*map(self.told, models))}
+            assert list(first) == self.started(file)
+            (owner,) = (model for model in models if model._process is not None)
+            os.kill(first.pop(), signal.SIGKILL)
+            others = [model for model in models if model is not owner]
+            second = {answer["pid"] for answer in await asyncio.gather(*map(self.told, others))}
+            assert list(second) == self.started(file)[1:]
+            (owner,) = (model for model in others if model._process is not None)
+            await owner.aclose()
+            third = {(await self.told(model))["pid"] for model in models if model is not owner}
+            assert list(third) == self.started(file)[2:]
+        finally:
+            for model in models:
+                await model.aclose()
 
     async def test_configuration(self, file: Path) -> None:
         """llama.cpp is told what measurements said; a model of the operator's keeps its own chat template."""

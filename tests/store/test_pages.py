@@ -1,6 +1,7 @@
-"""Pages of events, in a real Postgres and a real Redis, through their outages."""
+"""Pages of events, in a real Postgres, a real Redis, through their outages, and in a file of several workers."""
 
 import asyncio
+import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -13,12 +14,14 @@ from uuid_utils import uuid7
 from app.errors import Unavailable
 from app.events import Position
 from app.settings import Settings
+from app.siblings import Siblings, Worker
 from app.store.database import Database
 from app.store.notices import CHANNEL
 from app.store.pages import Page, Pages, pages_for
 from app.store.peers import Peers, peers_for
 from app.store.postgres_pages import PostgresPages
 from app.store.redis_pages import RedisPages
+from app.store.sqlite_pages import SqlitePages
 from tests.servers.postgres import Postgres
 from tests.servers.redis import Redis
 from tests.store.hearing import Heard, until
@@ -35,11 +38,13 @@ class Engine:
     pages: Pages
     elsewhere: Pages
     heard: Heard
-    server: Postgres | Redis
+    server: Postgres | Redis | None
 
 
-@pytest.fixture(params=["postgres", "redis"])
+@pytest.fixture(params=["postgres", "redis", "file"])
 def server(request: pytest.FixtureRequest) -> Any:
+    if request.param == "file":
+        return None
     request.getfixturevalue("postgres_url")
     if request.param == "redis":
         request.getfixturevalue("redis_url")
@@ -47,29 +52,40 @@ def server(request: pytest.FixtureRequest) -> Any:
 
 
 @pytest.fixture
-async def engine(server: Postgres | Redis, postgres_url: str) -> AsyncIterator[Engine]:
+async def engine(
+    server: Postgres | Redis | None, request: pytest.FixtureRequest, tmp_path: Path
+) -> AsyncIterator[Engine]:
+    url = None if server is None else request.getfixturevalue("postgres_url")
     redis_url = server.url if isinstance(server, Redis) else None
-    settings = Settings(_env_file=None, database_url=postgres_url, redis_url=redis_url, events_ttl_s=TTL_S)
+    settings = Settings(
+        _env_file=None, database_url=url, redis_url=redis_url, events_ttl_s=TTL_S, data_dir=tmp_path, workers=2
+    )
     heard = Heard()
-    async with _pages(settings) as (pages, _), _pages(settings) as (elsewhere, peers):
+    async with _pages(settings, 1) as (pages, _), _pages(settings, 2) as (elsewhere, peers):
         peers.listen(heard)
         yield Engine(pages, elsewhere, heard, server)
 
 
 @asynccontextmanager
-async def _pages(settings: Settings) -> AsyncIterator[tuple[Pages, Peers]]:
+async def _pages(settings: Settings, number: int) -> AsyncIterator[tuple[Pages, Peers]]:
     """As one process has them."""
     database = Database(settings)
     await database.start()
-    peers = peers_for(database)
+    siblings = Siblings(Worker(number, 2, settings.data_dir, "secret"))
+    peers = peers_for(database, siblings)
     pages = pages_for(settings, database, peers)
-    assert isinstance(pages, RedisPages if settings.redis_url else PostgresPages)
+    on_file = settings.database_url is None
+    assert isinstance(pages, SqlitePages if on_file else RedisPages if settings.redis_url else PostgresPages)
     await peers.start()
+    await siblings.start()
     await pages.start()
+    telling = asyncio.create_task(siblings.serve())
     try:
         yield pages, peers
     finally:
+        telling.cancel()
         await pages.close()
+        await siblings.close()
         await peers.close()
         await database.close()
 
@@ -185,6 +201,34 @@ async def test_pages_go_after_their_time_in_postgres(postgres_url: str, run_id: 
     await database.close()
 
 
+async def test_pages_go_after_their_time_in_a_file(tmp_path: Path, run_id: str) -> None:
+    """So many at once."""
+    hour, now = (SqlitePages(tmp_path / "events", ttl_s, Peers()) for ttl_s in (TTL_S, 0))
+    await hour.start()
+    await now.start()
+    await hour.append([page(run_id, seq, seq) for seq in range(1, 4)])
+    assert await hour.expire() == 0
+    assert [await now.expire(limit=2) for _ in range(3)] == [2, 1, 0]
+    assert await hour.tail(run_id) is None
+    await hour.close()
+    await now.close()
+
+
+async def test_a_file_that_cannot_be_written_is_unavailable(tmp_path: Path, run_id: str) -> None:
+    """And can be again: nothing of what failed is left behind."""
+    pages = SqlitePages(tmp_path / "events", TTL_S, Peers())
+    await pages.start()
+    other = sqlite3.connect(tmp_path / "events", isolation_level=None)
+    other.execute("ALTER TABLE pages RENAME TO elsewhere")
+    with pytest.raises(Unavailable):
+        await pages.append([page(run_id, 1, 1)])
+    other.execute("ALTER TABLE elsewhere RENAME TO pages")
+    await pages.append([page(run_id, 1, 1)])
+    assert await pages.tail(run_id) == Position(1, 1)
+    other.close()
+    await pages.close()
+
+
 async def test_pages_go_after_their_time_in_redis(redis: Redis, redis_url: str, run_id: str) -> None:
     """By themselves: each new page gives all of its run's their time anew."""
     pages = RedisPages(redis_url, TTL_S, Heard())
@@ -197,12 +241,14 @@ async def test_pages_go_after_their_time_in_redis(redis: Redis, redis_url: str, 
     await pages.close()
 
 
+@pytest.mark.parametrize("server", ["postgres", "redis"], indirect=True)
 async def test_while_it_is_away_everything_is_refused_soon_and_afterwards_all_is_well(
     engine: Engine, run_id: str
 ) -> None:
     """Every method says so, with nothing of the driver's words; readers are woken again, and told to look."""
     await engine.pages.append([page(run_id, 1, 1)])
     await engine.heard.until(lambda: engine.heard.ids("events") == [run_id])
+    assert engine.server is not None
     async with away(engine.server):
         began = asyncio.get_running_loop().time()
         for refused in (

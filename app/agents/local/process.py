@@ -29,12 +29,15 @@ class ModelProcess(asyncio.SubprocessProtocol):
         self._gone = asyncio.Event()
 
     @classmethod
-    async def spawn(cls, config: dict[str, Any]) -> Self:
-        """Start one with `config`, which `child.py` reads."""
+    async def spawn(cls, config: dict[str, Any], lock: int | None = None) -> Self:
+        """Start one with `config`, which `child.py` reads; it holds the lock until it ends."""
         # -P: what it imports is not looked for beside the script.
         command = sys.executable, "-P", str(Path(__file__).with_name("child.py"))
         loop = asyncio.get_running_loop()
-        transport, process = await loop.subprocess_exec(cls, *command, stdin=PIPE, stdout=PIPE, stderr=PIPE)
+        held = () if lock is None else (lock,)
+        transport, process = await loop.subprocess_exec(
+            cls, *command, stdin=PIPE, stdout=PIPE, stderr=PIPE, pass_fds=held
+        )
         stdin = cast("asyncio.WriteTransport", transport.get_pipe_transport(0))
         stdin.write(json.dumps(config).encode() + b"\n")
         return process

@@ -15,7 +15,9 @@ from autogen_core.models import ChatCompletionClient
 
 from app.agents.local.client import LocalChatCompletionClient, loopback
 from app.agents.local.process import ModelProcess
+from app.agents.local.shared import Shared, listens
 from app.agents.local.weights import QWEN, LocalModelError
+from app.siblings import Worker
 
 logger = logging.getLogger(__name__)
 
@@ -29,7 +31,8 @@ class LocalModel:
     """A GGUF model behind AutoGen's client, in a process that costs nothing until it is used.
 
     Without `path` it is Qwen2.5-Coder-1.5B-Instruct from the `[local]` extra, joined once in `cache_dir`.
-    Each of the `slots` writes one answer at a time, of at most `max_tokens` and half of `context_tokens`.
+    Each of the `slots` writes one answer at a time, of at most `max_tokens` and half of `context_tokens`. The
+    workers of one service share the process.
     """
 
     def __init__(
@@ -42,6 +45,7 @@ class LocalModel:
         context_tokens: int = 4096,
         max_tokens: int = 512,
         start_timeout_s: float = 60,
+        worker: Worker | None = None,
     ) -> None:
         self.name = QWEN.name if path is None else path.stem
         self._cache_dir = cache_dir
@@ -51,7 +55,8 @@ class LocalModel:
         self._context_tokens = context_tokens
         self._max_tokens = min(max_tokens, context_tokens // 2)
         self._start_timeout_s = start_timeout_s
-        self._api_key = secrets.token_urlsafe(24)
+        self._api_key = secrets.token_urlsafe(24) if worker is None else worker.secret
+        self._shared = None if worker is None else Shared(worker.folder)
         self._lock = asyncio.Lock()
         self._process: ModelProcess | None = None
         self._failed: tuple[float, str] | None = None
@@ -92,11 +97,20 @@ class LocalModel:
                 return url
             if self._failed is not None and time.monotonic() < self._failed[0] + RETRY_S:
                 raise LocalModelError(self._failed[1])
+            lock = None
+            if self._shared is not None:
+                found = await self._shared.found()
+                if isinstance(found, str):
+                    return found
+                lock = found
             try:
-                return await self._start()
+                return await self._start(lock)
             except LocalModelError as error:
                 self._failed = time.monotonic(), str(error)
                 raise
+            finally:
+                if lock is not None:  # the process has it, if there is one
+                    os.close(lock)
 
     async def warm(self) -> None:
         """Start it and have it answer once, so that no user waits for that; what goes wrong is logged."""
@@ -127,7 +141,7 @@ class LocalModel:
     def _url(self) -> str | None:
         return self._process.url if self._process is not None else None
 
-    async def _start(self) -> str:
+    async def _start(self, lock: int | None) -> str:
         path = await anyio.to_thread.run_sync(self._weights)
         if self._closed:
             raise LocalModelError("the embedded model is closed")
@@ -143,7 +157,8 @@ class LocalModel:
                 "threads": self._threads,
                 "max_tokens": self._max_tokens,
                 "chat_template": template and str(template),
-            }
+            },
+            lock,
         )
         try:
             with anyio.fail_after(self._start_timeout_s):
@@ -152,6 +167,8 @@ class LocalModel:
             reason = f"the embedded model did not listen within {self._start_timeout_s:g} s"
         else:
             if url is not None:
+                if lock is not None:
+                    listens(lock, url)
                 logger.info("The embedded model %s started in %.1f s", self.name, time.monotonic() - began)
                 return url
             reason = _why_it_ended(process.log)

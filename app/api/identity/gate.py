@@ -7,6 +7,7 @@ points at 127.0.0.1 makes this service such a page's own site (DNS rebinding).
 
 from collections.abc import Mapping
 from ipaddress import ip_address
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
@@ -14,11 +15,13 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.api.identity.api_keys import ApiKeys
 from app.api.identity.principal import ANYBODY, Principal
-from app.api.identity.tokens import Tokens
 from app.api.problems import problem_response
 from app.errors import AppError, Forbidden, Unauthorized, WrongHost
 from app.settings import Settings
 from app.telemetry.metrics import Metrics
+
+if TYPE_CHECKING:
+    from app.api.identity.tokens import Tokens
 
 PUBLIC = {"/", "/livez", "/readyz"}
 """For everybody."""
@@ -31,7 +34,7 @@ class Identity:
 
     def __init__(self, settings: Settings) -> None:
         self.keys = ApiKeys(settings.api_keys_given, settings.api_keys_file)
-        self.tokens = Tokens(settings) if settings.jwt_issuer is not None else None
+        self.tokens = _tokens(settings) if settings.jwt_issuer is not None else None
         self._asked = settings.asks_for_credentials
 
     async def of(self, headers: Mapping[str, str]) -> Principal:
@@ -51,6 +54,12 @@ class Identity:
     async def close(self) -> None:
         if self.tokens is not None:
             await self.tokens.close()
+
+
+def _tokens(settings: Settings) -> "Tokens":
+    from app.api.identity.tokens import Tokens  # noqa: PLC0415 keys alone need no JWT and no cryptography
+
+    return Tokens(settings)
 
 
 class Gate:

@@ -37,7 +37,7 @@ class LeanClient:
         if timeout_s != self._wire.timeout_s or not OF_THE_SDK.isdisjoint(asked):
             return await self._sdk.chat.completions.create(stream=stream, timeout=timeout_s, **asked)
         response, content = await self._wire.post(_body(asked | {"stream": stream}), whole=not stream)
-        return Stream(response) if stream else told(parsed(content))
+        return Stream(response, self._wire.timeout_s) if stream else told(parsed(content))
 
     async def close(self) -> None:
         await self._wire.close()

@@ -8,10 +8,10 @@ import asyncio
 from collections import deque
 from contextlib import suppress
 
-from aiohttp import ClientError, ClientResponse
+from aiohttp import ClientResponse
 from openai import APIError
 
-from app.agents.providers.lean.errors import failing_as_the_sdk, request
+from app.agents.providers.lean.errors import received, request
 from app.agents.providers.lean.frames import Frames
 from app.agents.providers.lean.values import Chunk, parsed
 
@@ -25,8 +25,9 @@ UNREADABLE = (ValueError, LookupError, AttributeError, TypeError, RecursionError
 class Stream:
     """The chunks of one answer."""
 
-    def __init__(self, response: ClientResponse) -> None:
+    def __init__(self, response: ClientResponse, timeout_s: float) -> None:
         self._response = response
+        self._timeout_s = timeout_s
         self._loop = asyncio.get_running_loop()
         self._frames = Frames()
         self._events: deque[bytes] = deque()
@@ -51,9 +52,10 @@ class Stream:
 
     async def _read(self) -> Chunk:
         while not self._events:
-            if not await self._receive():
+            if not (more := await received(self._response, self._timeout_s)):
                 self._response.close()
                 raise StopAsyncIteration
+            self._events += self._frames.feed(more)
         if self._events[0].startswith(DONE):
             await self._end()
             raise StopAsyncIteration
@@ -63,23 +65,11 @@ class Stream:
             self._response.close()
             raise
 
-    async def _receive(self) -> bool:
-        """Whether there was more."""
-        try:
-            with failing_as_the_sdk(self._response.url):
-                received = await self._response.content.readany()
-        except APIError:
-            self._response.close()
-            raise
-        self._events += self._frames.feed(received)
-        return bool(received)
-
     async def _end(self) -> None:
         """Let the connection be used again, if the answer ends with its last event."""
-        with suppress(TimeoutError, ClientError, OSError):
-            async with asyncio.timeout(DRAIN_S):
-                while await self._response.content.readany():
-                    pass
+        with suppress(APIError):
+            while await received(self._response, DRAIN_S):
+                pass
         self._response.close()
 
     def _chunk(self, event: bytes) -> Chunk:

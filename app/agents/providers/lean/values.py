@@ -38,6 +38,8 @@ class Told:
     def __init__(self, fields: Mapping[str, Any]) -> None:
         self._fields = fields
         self.__dict__.update({name: told(value) for name, value in fields.items()})
+        if "arguments" in fields:  # of which some providers make an object, and AutoGen JSON again
+            self.arguments = fields["arguments"]
 
     @property
     def model_extra(self) -> Mapping[str, Any]:

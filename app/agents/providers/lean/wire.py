@@ -19,11 +19,11 @@ from aiohttp import (
     DummyCookieJar,
     TCPConnector,
 )
-from openai import APIConnectionError, AsyncOpenAI
+from openai import APIConnectionError, APIStatusError, AsyncOpenAI
 from openai._models import FinalRequestOptions
 from yarl import URL
 
-from app.agents.providers.lean.errors import failing_as_the_sdk, refusal
+from app.agents.providers.lean.errors import content, failing_as_the_sdk, refusal
 
 KEEP_ALIVE_S = 5
 """Seconds that an idle connection is kept, as the SDK's HTTP library does: less than servers keep theirs."""
@@ -59,18 +59,17 @@ class Wire:
         while True:
             refused = None
             try:
-                with failing_as_the_sdk(self._url):
-                    response = await self._send(body, self._sdk.max_retries - left)
-                    if response.status < 300:
-                        return response, await response.read() if whole else b""
-                    refused = refusal(response)
-                    if not left or not self._sdk._should_retry(refused):  # noqa: SLF001  # as often, and as late
-                        refused = refusal(response, await response.read())
-                        raise self._sdk._make_status_error_from_response(refused)  # noqa: SLF001  # and as this error
-                    response.close()
+                response = await self._send(body, self._sdk.max_retries - left)
+                if response.status < 300:
+                    return response, await content(response, self.timeout_s) if whole else b""
             except APIConnectionError:
                 if not left:
                     raise
+            else:
+                refused = refusal(response)
+                if not left or not self._sdk._should_retry(refused):  # noqa: SLF001  # as often, and as late
+                    raise await self._refused(response)
+                response.close()
             await asyncio.sleep(self._pause_s(left, refused))
             left -= 1
 
@@ -81,13 +80,14 @@ class Wire:
     async def _send(self, body: bytes, retries: int) -> ClientResponse:
         if self._session is None:
             self._session = self._opened()
-        async with asyncio.timeout(PHASES * self.timeout_s):
-            return await self._session.post(
-                self._url,
-                data=body,
-                headers={"x-stainless-retry-count": str(retries)},
-                max_redirects=REDIRECTS,
-            )
+        headers = {"x-stainless-retry-count": str(retries)}
+        with failing_as_the_sdk(self._url):
+            async with asyncio.timeout(PHASES * self.timeout_s):
+                return await self._session.post(self._url, data=body, headers=headers, max_redirects=REDIRECTS)
+
+    async def _refused(self, response: ClientResponse) -> APIStatusError:
+        told = refusal(response, await content(response, self.timeout_s))
+        return self._sdk._make_status_error_from_response(told)  # noqa: SLF001  # and in its words
 
     def _pause_s(self, left: int, refused: httpx2.Response | None) -> float:
         options = FinalRequestOptions(method="post", url="")

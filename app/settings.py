@@ -80,6 +80,8 @@ class Settings(BaseSettings):
     """Where MODEL's provider is reached, instead of its own address: with `openai`, any OpenAI-compatible server."""
     model_api_key: SecretStr | None = None
     """The key for MODEL's provider, instead of the provider's own variable."""
+    model_client: Literal["lean", "sdk"] = "lean"
+    """Who calls OpenAI, Azure, Gemini and compatible servers: this service, at a fifth of the cost, or OpenAI's SDK."""
     model_timeout_s: float = Field(60, gt=0)
     """Seconds a model may be silent before the call fails."""
     model_max_retries: int = Field(2, ge=0, le=10)

@@ -51,8 +51,9 @@ class ServiceProcess:
 
 
 def environment(folder: Path, variables: Mapping[str, str]) -> dict[str, str]:
-    """Nothing of the developer's but the path."""
-    kept = {name: os.environ[name] for name in ("PATH", "HOME", "SSL_CERT_FILE") if name in os.environ}
+    """Nothing of the developer's but the path, and the model client that is tested."""
+    names = ("PATH", "HOME", "SSL_CERT_FILE", "MODEL_CLIENT")
+    kept = {name: os.environ[name] for name in names if name in os.environ}
     return {**kept, "PYTHONPATH": str(ROOT), "DATA_DIR": str(folder), "PORT": "0", "DRAIN_S": "0", **variables}
 
 

@@ -40,6 +40,8 @@ class Endpoint:
     api_version: str
     timeout_s: float
     max_retries: int
+    lean: bool = False
+    """Whether the service's own client is put in the place of the SDK's."""
 
 
 PROVIDERS = {
@@ -94,6 +96,8 @@ def endpoint(provider: str, settings: Settings) -> Endpoint:
         api_version=settings.azure_openai_api_version,
         timeout_s=settings.model_timeout_s,
         max_retries=settings.model_max_retries,
+        # OpenInference makes its spans in the SDK.
+        lean=settings.model_client == "lean" and settings.llm_spans == "waggle",
     )
 
 

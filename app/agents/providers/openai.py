@@ -11,6 +11,7 @@ from autogen_ext.models.openai import AzureOpenAIChatCompletionClient, OpenAICha
 from autogen_ext.models.openai._model_info import get_info
 
 from app.agents.providers import Endpoint
+from app.agents.providers.lean.client import lean
 from app.agents.providers.shared import Pieces, SharedClient
 
 NO_KEY = "none"
@@ -25,8 +26,12 @@ class _ChatCompletions(SharedClient, ABC):
 
     _resolved_model: str | None
 
-    def __init__(self, **options: Any) -> None:
+    _client: Any
+
+    def __init__(self, *, lean_timeout_s: float | None, **options: Any) -> None:
         super().__init__(**options)
+        if lean_timeout_s is not None:
+            self._client = lean(self._client, lean_timeout_s)
         # Else every answer that names the model differently, as all of Azure's do, is worth a warning.
         self._resolved_model = None
 
@@ -77,6 +82,7 @@ def _common(where: Endpoint) -> dict[str, Any]:
         "api_key": where.key or NO_KEY,
         "timeout": where.timeout_s,
         "max_retries": where.max_retries,
+        "lean_timeout_s": where.timeout_s if where.lean else None,
     }
 
 

@@ -86,6 +86,8 @@ class SharedClient(ChatCompletionClient, ABC):
                 if isinstance(piece, str):
                     said.append(piece)
                     yield piece
+                elif not isinstance(piece, CreateResult):  # as what a provider says in parts, which AutoGen passes on
+                    raise UnreadableAnswerError
                 else:
                     yield _told(self.mended(piece, "".join(said)), call)
             await asyncio.wait([task])

@@ -1,8 +1,9 @@
 """Each provider, its fake, and how the service is told of it: one table for every test of model clients."""
 
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from autogen_core.models import CreateResult
@@ -19,7 +20,9 @@ KEY = "sk-right-key"
 
 
 class Given(Settings):
-    """Settings of these values alone: no environment, no `.env`."""
+    """Settings of these values alone: no environment, no `.env`; MODEL_CLIENT says which client is tested."""
+
+    model_client: Literal["lean", "sdk"] = "sdk" if os.environ.get("MODEL_CLIENT") == "sdk" else "lean"
 
     @classmethod
     def settings_customise_sources(cls, *_: Any, **sources: Any) -> tuple[PydanticBaseSettingsSource, ...]:

@@ -124,7 +124,8 @@ def run(
     )
     parts: Parts = app.state.parts
     server = Server(config, parts.runner, parts.viewing, parent)
-    asyncio.run(_serve(server, None if listening is None else [listening]))
+    with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:  # uvloop's, where there is one
+        runner.run(_serve(server, None if listening is None else [listening]))
 
 
 async def _serve(server: Server, listening: list[socket.socket] | None) -> None:

@@ -25,7 +25,8 @@ from app.agents.breaker import Breaker
 from app.agents.halves import whole
 from app.agents.ledger import LEDGER, price
 from app.agents.provider_errors import classify
-from app.agents.providers.shared import Overheard, SharedClient
+from app.agents.providers.call import Overheard
+from app.agents.providers.shared import SharedClient
 from app.agents.recorded_calls import RecordedCall
 from app.agents.shown import answered, shown
 from app.agents.thinking import Tags, mark_thoughts

@@ -14,7 +14,7 @@ from autogen_core.models import (
     UserMessage,
 )
 
-from app.agents.providers.shared import Answer
+from app.agents.providers.call import Answer
 from app.telemetry.llm import ChatMessage, ChatResult, ToolUse
 
 

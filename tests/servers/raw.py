@@ -1,4 +1,4 @@
-"""An HTTP server on loopback whose every byte is scripted: what a provider, or what is between, does to a connection."""
+"""An HTTP server whose every byte is scripted: what a provider, or what is between, does to a connection."""
 
 import asyncio
 import json

@@ -14,7 +14,7 @@ import pytest
 from autogen_core.models import UserMessage
 
 from app.agents.observed import ObservedClient
-from app.agents.providers.shared import Answer
+from app.agents.providers.call import Answer
 from tests.agents.providers.cases import CASES as PROVIDERS
 from tests.servers.openai_wire import OpenAIWire
 from tests.servers.replies import Garbage, HttpError, Reply

@@ -1,17 +1,21 @@
 """OpenAI, and who speaks its chat completions: Azure, Gemini, and any server that MODEL_BASE_URL names."""
 
+import asyncio
 from abc import ABC
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import AsyncGenerator, Mapping
+from typing import Any, cast
 
+from autogen_core import CancellationToken
 from autogen_core.models import CreateResult, ModelFamily, ModelInfo
 from autogen_ext.models.openai import AzureOpenAIChatCompletionClient, OpenAIChatCompletionClient
 
 # AutoGen is pinned; otherwise only the constructor's error would tell whether it knows a model.
 from autogen_ext.models.openai._model_info import get_info
+from openai import NOT_GIVEN
 
 from app.agents.providers import Endpoint
-from app.agents.providers.lean.client import lean
+from app.agents.providers.call import Call
+from app.agents.providers.lean.client import LeanClient, lean
 from app.agents.providers.shared import Pieces, SharedClient
 
 NO_KEY = "none"
@@ -39,6 +43,26 @@ class _ChatCompletions(SharedClient, ABC):
         # Not an argument of the client's: where nothing is streamed, OpenAI refuses `stream_options`.
         counted = {"stream_options": {"include_usage": True}} | dict(extra_create_args or {})
         return super().create_stream(*args, extra_create_args=counted, **options)
+
+    def is_cut_at_once(self, **options: Any) -> bool:
+        return isinstance(self._client, LeanClient) and self._client.makes(**options)
+
+    async def _create_stream_chunks(
+        self,
+        tool_params: list[Any],
+        oai_messages: list[Any],
+        create_args: dict[str, Any],
+        cancellation_token: CancellationToken | None,
+    ) -> AsyncGenerator[Any, None]:
+        """AutoGen's, but that no task is made for each chunk; should it go, AutoGen's new way is taken."""
+        tools = tool_params or NOT_GIVEN
+        asking = self._client.chat.completions.create(messages=oai_messages, stream=True, tools=tools, **create_args)
+        request = asyncio.ensure_future(asking)
+        call = cast("Call", cancellation_token)
+        call.link_future(request)
+        async for chunk in await request:
+            call.heard(chunk)
+            yield chunk
 
     def mended(self, result: CreateResult, said: str) -> CreateResult:
         if result.thought is not None and said.startswith(OPEN):

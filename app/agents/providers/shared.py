@@ -11,10 +11,9 @@ a connection, which then is neither closed nor ever given back to its pool.
 """
 
 import asyncio
-import time
 from abc import ABC
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Sequence
+from contextlib import aclosing, asynccontextmanager
 from functools import partial
 from typing import Any, TypeVar
 
@@ -30,6 +29,7 @@ from autogen_core.models import (
 from autogen_core.tools import Tool, ToolSchema
 
 from app.agents.provider_errors import UnreadableAnswerError
+from app.agents.providers.call import Call, told
 
 CLOSE_S = 1
 """Seconds that closing a response may take."""
@@ -37,23 +37,6 @@ CONTEXT_TOKENS = 128_000
 """The context of a model that AutoGen does not know."""
 IMAGE_TOKENS = 765
 """What OpenAI charges for 1024 × 1024 pixels."""
-
-GARBLED = (ValueError, LookupError, AttributeError, TypeError)
-"""What the SDKs and AutoGen raise, once they have begun to call, when an answer is not what they expect."""
-
-
-class Answer(CreateResult):
-    """AutoGen's result, with what it leaves out of the provider's answer; None is what that did not tell."""
-
-    model: str | None = None
-    """The one that answered, which an alias or a deployment does not name."""
-    cached_tokens: int | None = None
-    """Of the prompt's."""
-    reasoning_tokens: int | None = None
-    """Of the answer's."""
-    first_chunk_at: float | None = None
-    """When a stream began to come, by `time.perf_counter`; AutoGen hands on nothing of one that only calls tools."""
-
 
 T = TypeVar("T")
 Pieces = AsyncGenerator[str | CreateResult, None]
@@ -64,34 +47,31 @@ class SharedClient(ChatCompletionClient, ABC):
 
     async def create(self, messages: Sequence[LLMMessage], *args: Any, **options: Any) -> CreateResult:
         create = super().create  # type: ignore[safe-super]  # the next class is AutoGen's
-        token, call = options.pop("cancellation_token", None), _Call()
+        token, call = options.pop("cancellation_token", None), Call()
         begin = partial(create, self.sent(messages), *args, cancellation_token=call, **options)
         async with _apart(call.make(begin), token) as task:
             await asyncio.wait([task])
-            return _told(self.mended(task.result(), ""), call)
+            return told(self.mended(task.result(), ""), call)
 
     async def create_stream(self, messages: Sequence[LLMMessage], *args: Any, **options: Any) -> Pieces:
         create_stream = super().create_stream  # type: ignore[safe-super]  # the next class is AutoGen's
-        token, call = options.pop("cancellation_token", None), _Call()
-        queue: asyncio.Queue[str | CreateResult | None] = asyncio.Queue()
+        token, call = options.pop("cancellation_token", None), Call()
+        read = _here if self.is_cut_at_once(**options) else _in_a_task
+        begin = partial(create_stream, self.sent(messages), *args, cancellation_token=call, **options)
         said: list[str] = []
-
-        async def read() -> None:
-            async for piece in create_stream(self.sent(messages), *args, cancellation_token=call, **options):
-                queue.put_nowait(piece)
-
-        async with _apart(call.make(read), token) as task:
-            task.add_done_callback(lambda _: queue.put_nowait(None))
-            while not task.cancelling() and (piece := await queue.get()) is not None:
+        async with aclosing(read(begin, call, token)) as pieces:
+            async for piece in pieces:
                 if isinstance(piece, str):
                     said.append(piece)
                     yield piece
                 elif not isinstance(piece, CreateResult):  # as what a provider says in parts, which AutoGen passes on
                     raise UnreadableAnswerError
                 else:
-                    yield _told(self.mended(piece, "".join(said)), call)
-            await asyncio.wait([task])
-            task.result()
+                    yield told(self.mended(piece, "".join(said)), call)
+
+    def is_cut_at_once(self, **options: Any) -> bool:  # noqa: ARG002  # its heirs need them
+        """Whether the stream of such a call is closed by one call of a function, during which nothing is awaited."""
+        return False
 
     def sent(self, messages: Sequence[LLMMessage]) -> Sequence[LLMMessage]:
         """With one system message, where the model takes no more: a memory adds its own behind the conversation.
@@ -127,93 +107,6 @@ class SharedClient(ChatCompletionClient, ABC):
             return CONTEXT_TOKENS - self.count_tokens(messages, tools=tools)
 
 
-class _Call(CancellationToken):
-    """One call, as the token that AutoGen is given for it.
-
-    AutoGen links every future to its token. The first is the request, the last one finds a stream's end.
-    """
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._request: asyncio.Future[Any] | None = None
-        self._chunk: asyncio.Future[Any] | None = None
-        self._end: asyncio.Future[Any] | None = None
-        self._first_chunk_at: float | None = None
-
-    def link_future(self, future: asyncio.Future[Any]) -> asyncio.Future[Any]:
-        if self._request is None:
-            self._request = future
-        elif self._end is self._request:
-            future.add_done_callback(self._first_came)
-        self._chunk, self._end = self._end, future
-        return future
-
-    def _first_came(self, _: asyncio.Future[Any]) -> None:
-        self._first_chunk_at = time.perf_counter()
-
-    @property
-    def first_chunk_at(self) -> float | None:
-        """AutoGen links no chunk of Anthropic's: the stream knows."""
-        told: float | None = getattr(self.answer, "first_at", None)
-        return told or self._first_chunk_at
-
-    @property
-    def answer(self) -> Any:
-        """The provider's own: whole, or a stream's last chunk, which tells what was used."""
-        told = self._chunk or self._request
-        done = told is not None and told.done() and not told.cancelled() and not told.exception()
-        return told.result() if told is not None and done else None
-
-    async def make(self, begin: Callable[[], Awaitable[T]]) -> T:
-        """Let AutoGen make it; raises UnreadableAnswerError where that makes no sense of the answer."""
-        try:
-            return await begin()
-        except GARBLED as error:
-            if self._request is None:
-                raise
-            raise UnreadableAnswerError from error
-        finally:
-            await self._close_response()
-
-    async def _close_response(self) -> None:
-        """Close what AutoGen left open, cancelled before it took the response or between two chunks."""
-        request = self._request
-        if request is None or not request.done() or request.cancelled() or request.exception():
-            return
-        response = request.result()
-        # The SDKs' streams have `close`, Ollama's generator has `aclose`. Whole answers have neither, but may have a
-        # field of the name, for the SDKs' models take any that a provider sends.
-        close = getattr(response, "close", None) or getattr(response, "aclose", None)
-        if callable(close):
-            await close()
-
-
-class Overheard(_Call):
-    """The token of a call through a client that is none of ours: the run's, and what is linked to it is heard."""
-
-    def __init__(self, token: CancellationToken | None) -> None:
-        super().__init__()
-        self._token = CancellationToken() if token is None else token
-
-    def cancel(self) -> None:
-        self._token.cancel()
-
-    def is_cancelled(self) -> bool:
-        return self._token.is_cancelled()
-
-    def add_callback(self, callback: Callable[[], None]) -> None:
-        self._token.add_callback(callback)
-
-    def link_future(self, future: asyncio.Future[Any]) -> asyncio.Future[Any]:
-        if asyncio.isfuture(future):
-            super().link_future(future)
-        return self._token.link_future(future)
-
-    def told(self, result: CreateResult) -> "Answer":
-        """The result, with what the provider's answer tells besides."""
-        return _told(result, self)
-
-
 @asynccontextmanager
 async def _apart(work: Coroutine[Any, Any, T], token: CancellationToken | None) -> AsyncIterator[asyncio.Task[T]]:
     """A task that ends with the block, and at once when the token is cancelled."""
@@ -231,25 +124,44 @@ async def _apart(work: Coroutine[Any, Any, T], token: CancellationToken | None) 
             task.exception()  # seen: whoever left did not want to know
 
 
-def _told(result: CreateResult, call: _Call) -> Answer:
-    """By OpenAI's names, Anthropic's and Ollama's; a chunk of OpenAI's may come in an event of its SDK."""
-    answer = call.answer
-    answer = getattr(answer, "chunk", answer)
-    usage = getattr(answer, "usage", None)
-    cached = _count(getattr(usage, "prompt_tokens_details", None), "cached_tokens")
-    model = getattr(answer, "model", None)
-    return Answer(
-        **{name: getattr(result, name) for name in CreateResult.model_fields},
-        model=model if isinstance(model, str) else None,
-        cached_tokens=_count(usage, "cache_read_input_tokens") if cached is None else cached,
-        reasoning_tokens=_count(getattr(usage, "completion_tokens_details", None), "reasoning_tokens"),
-        first_chunk_at=call.first_chunk_at,
-    )
+async def _in_a_task(begin: Callable[[], Pieces], call: Call, token: CancellationToken | None) -> Pieces:
+    """The pieces of a stream that is read in a task of its own."""
+    queue: asyncio.Queue[str | CreateResult | None] = asyncio.Queue()
+
+    async def read() -> None:
+        async for piece in begin():
+            queue.put_nowait(piece)
+
+    async with _apart(call.make(read), token) as task:
+        task.add_done_callback(lambda _: queue.put_nowait(None))
+        while not task.cancelling() and (piece := await queue.get()) is not None:
+            yield piece
+        await asyncio.wait([task])
+        task.result()
 
 
-def _count(told: Any, name: str) -> int | None:
-    value = getattr(told, name, None)
-    return value if isinstance(value, int) else None
+async def _here(begin: Callable[[], Pieces], call: Call, token: CancellationToken | None) -> Pieces:
+    """The pieces of a stream that is cut at once: a task would cost more than all that comes before it."""
+    left = asyncio.get_running_loop().create_future()
+    left.add_done_callback(lambda _: call.cut())
+    if token is not None:
+        token.link_future(left)
+    pieces = begin()
+    try:
+        while not left.done():
+            if (piece := await anext(pieces, None)) is None:
+                return
+            yield piece
+    except Exception as error:
+        if left.done():  # what was cut looks like a failure from below
+            raise asyncio.CancelledError from None
+        call.check_read(error)
+        raise
+    finally:
+        left.cancel()
+        await pieces.aclose()
+        await call.close_response()
+    raise asyncio.CancelledError
 
 
 def _tokens(content: object) -> int:

@@ -1,5 +1,6 @@
 """What AutoGen's client is given in the SDK's place."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import orjson
@@ -30,6 +31,13 @@ class LeanClient:
     @property
     def completions(self) -> "LeanClient":
         return self
+
+    def makes(
+        self, extra_create_args: Mapping[str, Any], json_output: bool | type[BaseModel] | None = None, **_: Any
+    ) -> bool:
+        """Whether such a call of AutoGen's is made here, not by the SDK."""
+        structured = isinstance(json_output, type) or isinstance(extra_create_args.get("response_format"), type)
+        return not structured and (OF_THE_SDK | {"timeout"}).isdisjoint(extra_create_args)
 
     async def create(self, *, stream: bool, **asked: Any) -> Any:
         """A `Stream`, or a whole answer as `Told`."""

@@ -79,11 +79,12 @@ class Wire:
 
     async def _send(self, body: bytes, retries: int) -> ClientResponse:
         if self._session is None:
-            self._session = self._opened()
-        headers = {"x-stainless-retry-count": str(retries)}
+            await asyncio.to_thread(self._look)
+            self._session = self._session or self._opened()
+        retried = {"x-stainless-retry-count": str(retries)}
         with failing_as_the_sdk(self._url):
             async with asyncio.timeout(PHASES * self.timeout_s):
-                return await self._session.post(self._url, data=body, headers=headers, max_redirects=REDIRECTS)
+                return await self._session.post(self._url, data=body, headers=retried, max_redirects=REDIRECTS)
 
     async def _refused(self, response: ClientResponse) -> APIStatusError:
         told = refusal(response, await content(response, self.timeout_s))
@@ -94,16 +95,23 @@ class Wire:
         headers = None if refused is None else refused.headers
         return self._sdk._calculate_retry_timeout(left, options, headers)  # noqa: SLF001  # as the SDK waits
 
+    def _look(self) -> None:
+        """What keeps the event loop waiting, once: the SDK asks which system this is, and certificates are read."""
+        self._sdk.platform_headers()
+        if self._url.scheme == "https":
+            _certificates()
+
     def _opened(self) -> ClientSession:
         """With the first request: aiohttp wants the event loop to run."""
-        headers = self._sdk.auth_headers | self._sdk.default_headers | {"x-stainless-read-timeout": self.timeout_s}
+        every = self._sdk.auth_headers | self._sdk.default_headers | {"x-stainless-read-timeout": str(self.timeout_s)}
+        headers = {name: value for name, value in every.items() if isinstance(value, str)}
         return ClientSession(
             connector=TCPConnector(
                 limit=0,  # streams are many, and would wait in silence
                 keepalive_timeout=KEEP_ALIVE_S,
                 ssl=_certificates() if self._url.scheme == "https" else True,
             ),
-            headers={name: str(value) for name, value in headers.items() if isinstance(value, str | float)},
+            headers=headers,
             timeout=ClientTimeout(total=None, connect=self.timeout_s, sock_read=self.timeout_s),
             cookie_jar=DummyCookieJar(),
             proxy=self._proxy,

@@ -33,6 +33,8 @@ from app.agents.spec import CLOSE_TIMEOUT_S
 logger = logging.getLogger(__name__)
 
 _PARTS = (ChatAgent, Team, Workbench, BaseTool, Memory, ChatCompletionContext)
+_PLAIN = {bool, int, str, type(None)}
+"""Most of an agent's attributes, of which none is a part: some of those are protocols, which are slow to ask."""
 
 _PROVIDERS = {
     "OpenAIChatCompletionClient": "openai",
@@ -151,7 +153,7 @@ def parts_of(agent: ChatAgent | Team) -> Iterator[Any]:
             values = (
                 value if isinstance(value, list | tuple) else value.values() if isinstance(value, dict) else (value,)
             )
-            todo += [item for item in values if isinstance(item, _PARTS)]
+            todo += [item for item in values if type(item) not in _PLAIN and isinstance(item, _PARTS)]
 
 
 def participants_of(agent: ChatAgent | Team) -> list[ChatAgent | Team]:

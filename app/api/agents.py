@@ -49,7 +49,7 @@ class Asked:
     key: str | None
 
 
-def _asked(
+async def _asked(
     request: Request,
     parts: PartsDep,
     principal: PrincipalDep,

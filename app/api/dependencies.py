@@ -63,12 +63,12 @@ class Parts:
     rates: Rates | None
 
 
-def _parts(request: Request) -> Parts:
+async def _parts(request: Request) -> Parts:
     parts: Parts = request.app.state.parts
     return parts
 
 
-def _json_only(request: Request) -> None:
+async def _json_only(request: Request) -> None:
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if media_type != "application/json" and not (
         media_type.startswith("application/") and media_type.endswith("+json")
@@ -83,7 +83,7 @@ UserQuery = Annotated[
 ]
 
 
-def _principal(request: Request) -> Principal:
+async def _principal(request: Request) -> Principal:
     principal: Principal = request.state.principal
     return principal
 
@@ -91,7 +91,7 @@ def _principal(request: Request) -> Principal:
 PrincipalDep = Annotated[Principal, Depends(_principal)]
 
 
-def _caller(principal: PrincipalDep, user_header: UserHeader = None, user_query: UserQuery = None) -> Caller:
+async def _caller(principal: PrincipalDep, user_header: UserHeader = None, user_query: UserQuery = None) -> Caller:
     """Whom the credentials stand for: of a tenant's users the one that the X-User-ID header, or the query, names."""
     return principal.caller(either(user_header, user_query, "X-User-ID", ["query", "user_id"]))
 

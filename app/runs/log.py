@@ -1,14 +1,21 @@
-"""A run's events, for any number of viewers: in memory, bounded, readable from any event that is still kept."""
+"""A run's events, for any number of viewers: in memory, bounded, readable from any event that is still kept.
+
+Deltas that come in one turn of the event loop are one event. Nobody could have read the first before the last had come,
+so none waits for another; and nothing is changed that was read, so that a place means the same to every viewer and in
+every process.
+"""
 
 import asyncio
 from collections import OrderedDict, deque
 from collections.abc import AsyncIterator
 from itertools import islice
 
-from app.events import Placed, Position, RunEnded, RunEvent
+from app.events import Placed, Position, RunEnded, RunEvent, TextDelta, ThoughtDelta
 
 KEPT_RUNS, KEPT_EVENTS = 256, 100_000
 """What stays readable of runs that are not going on here: so many of them, and so many events of all."""
+JOINED_CHARS = 4096
+"""From here on a joined delta takes no more: it is copied for each piece."""
 
 
 class RunLog:
@@ -21,6 +28,8 @@ class RunLog:
         self._events: deque[Placed] = deque(maxlen=limit)
         self._count = 0
         """Of all events so far, the forgotten ones too: an event's index."""
+        self._open = False
+        """Whether the last event is a delta of this turn, which nobody has read."""
         self._offsets: dict[int, int] = {}
         """By attempt: the index that an event of number 0 would have."""
         self._from: int | None = None
@@ -45,7 +54,7 @@ class RunLog:
 
     def begin(self, attempt: int, last_seq: int = 0) -> None:
         """From here on, events are of that attempt; they go on after number `last_seq`, or anew from 1."""
-        self._attempt = attempt
+        self._attempt, self._open = attempt, False
         self._offsets[attempt] = offset = self._count - last_seq - 1
         if last_seq == 0:
             self._from, self._anew = self._count, attempt
@@ -55,6 +64,7 @@ class RunLog:
 
     def append(self, event: RunEvent) -> Position:
         """Nothing may follow the end: what an abandoned task still says is dropped."""
+        self._open = False
         if not self.ended:
             place = Position(self._attempt, self._count - self._offsets[self._attempt])
             self._events.append((place, event))
@@ -62,6 +72,27 @@ class RunLog:
             self.ended = self.over = isinstance(event, RunEnded)
             self._changed.set()
         return self.last
+
+    def tell(self, event: RunEvent) -> None:
+        """Append it, or add it to a delta of the same message that came in the same turn."""
+        if self._open and self._joined(event):
+            return
+        self.append(event)
+        if isinstance(event, TextDelta | ThoughtDelta):
+            self._open = True
+            asyncio.get_running_loop().call_soon(self._close)
+
+    def _joined(self, event: RunEvent) -> bool:
+        place, before = self._events[-1]
+        if not isinstance(event, TextDelta | ThoughtDelta) or type(before) is not type(event):
+            return False
+        if before.message_id != event.message_id or len(before.delta) >= JOINED_CHARS:
+            return False
+        self._events[-1] = place, type(event)(event.source, event.message_id, before.delta + event.delta)
+        return True
+
+    def _close(self) -> None:
+        self._open = False
 
     def rest(self) -> None:
         """Nothing more is appended until the next attempt, here or elsewhere."""
@@ -77,7 +108,7 @@ class RunLog:
         """The events after that one; only where they are covered."""
         index = self._index(after)
         assert index is not None, "not covered"  # noqa: S101
-        return list(islice(self._events, index - self._count + len(self._events), None))
+        return self._from_index(index)
 
     async def read(self, after: Position | None = None) -> AsyncIterator[list[Placed]]:
         """The events after that one, in lists of all that are there at once, until the run's attempt is over.
@@ -87,7 +118,7 @@ class RunLog:
         index = self._index(after)
         while index is not None and index >= self._count - len(self._events):
             if index < self._count:
-                fresh = list(islice(self._events, index - self._count + len(self._events), None))
+                fresh = self._from_index(index)
                 index = self._count
                 yield fresh
             elif self.over:
@@ -95,6 +126,10 @@ class RunLog:
             else:
                 self._changed.clear()
                 await self._changed.wait()
+
+    def _from_index(self, index: int) -> list[Placed]:
+        self._open = False
+        return list(islice(self._events, index - self._count + len(self._events), None))
 
     def _index(self, after: Position | None) -> int | None:
         if after is None:

@@ -145,7 +145,7 @@ class LiveRun:
 
     def tell(self, event: RunEvent) -> None:
         """Have viewers see it, here and in other processes."""
-        self.log.append(event)
+        self.log.tell(event)
         if self._appended is not None:
             self._appended(self.record.run_id)
 

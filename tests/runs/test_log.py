@@ -1,9 +1,13 @@
 """The log that viewers read."""
 
-import anyio
+from datetime import UTC, datetime
 
-from app.events import Placed, Position, RunEnded, TextDelta
-from app.runs.log import RunLog, RunLogs
+import anyio
+import pytest
+
+from app.events import MessageAdded, Placed, Position, RunEnded, RunEvent, TextDelta, ThoughtDelta
+from app.messages import Text
+from app.runs.log import JOINED_CHARS, RunLog, RunLogs
 from tests.store.test_runs import completed, new_run
 
 
@@ -17,6 +21,7 @@ def begun(limit: int = 1000) -> RunLog:
     return log
 
 
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
 END = RunEnded(completed(new_run()))
 
 
@@ -104,3 +109,79 @@ def test_logs_are_kept_as_long_as_there_is_room() -> None:
     assert logs.get("100") is not None
     assert logs.get("0") is None
     assert logs.get("299") is not None
+
+
+async def test_deltas_of_one_turn_are_one() -> None:
+    """Whoever watches, and whenever: each viewer sees the same events in the same places."""
+    log, seen = begun(), []
+    async with anyio.create_task_group() as group:
+
+        async def view() -> None:
+            seen.extend([batch async for batch in log.read()])
+
+        group.start_soon(view)
+        await anyio.lowlevel.checkpoint()
+        for pieces in ("ab", "c", "def"):
+            for piece in pieces:
+                log.tell(TextDelta("agent", "message", piece))
+            await anyio.wait_all_tasks_blocked()
+        log.append(END)
+    told = [(place.seq, event.delta) for batch in seen for place, event in batch if isinstance(event, TextDelta)]
+    assert told == [(1, "ab"), (2, "c"), (3, "def")]
+    assert seen[-1] == [(Position(1, 4), END)]
+    assert [event for batch in seen for event in batch] == await everything(log)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        pytest.param(TextDelta("agent", "another", "b"), id="another message's"),
+        pytest.param(ThoughtDelta("agent", "message", "b"), id="a thought's"),
+        pytest.param(MessageAdded(Text(id="message", source="agent", created_at=NOW, content="a")), id="a message"),
+    ],
+)
+async def test_what_is_no_delta_of_the_same_message_stands_alone(other: RunEvent) -> None:
+    """In the order in which it was told."""
+    log = begun()
+    said = [TextDelta("agent", "message", "a"), other, TextDelta("agent", "message", "c")]
+    for event in said:
+        log.tell(event)
+    log.append(END)
+    assert [event for _, event in await everything(log)] == [*said, END]
+
+
+async def test_what_another_attempt_said_is_not_added_to() -> None:
+    """The run began anew: what was said before is void."""
+    log = begun()
+    log.tell(delta(1))
+    log.begin(2)
+    log.tell(delta(2))
+    log.append(END)
+    assert await everything(log) == [(Position(2, 1), delta(2)), (Position(2, 2), END)]
+
+
+async def test_what_comes_by_itself_stands_by_itself() -> None:
+    """Also while nobody watches: it is seen later as it came."""
+    log = begun()
+    for number in range(1, 4):
+        log.tell(delta(number))
+        await anyio.lowlevel.checkpoint()
+    assert log.since(None) == [(Position(1, number), delta(number)) for number in range(1, 4)]
+
+
+async def test_a_reader_of_pages_fixes_what_it_read() -> None:
+    """What is written for other processes is what they resume from."""
+    log = begun()
+    log.tell(delta(1))
+    assert log.since(None) == [(Position(1, 1), delta(1))]
+    log.tell(delta(2))
+    log.tell(delta(3))
+    assert log.since(Position(1, 1)) == [(Position(1, 2), delta(23))]
+
+
+async def test_a_joined_delta_is_bounded() -> None:
+    """Each piece copies what it is added to."""
+    log = begun()
+    for _ in range(3 * JOINED_CHARS):
+        log.tell(TextDelta("agent", "message", "a"))
+    assert [len(event.delta) for _, event in log.since(None) if isinstance(event, TextDelta)] == 3 * [JOINED_CHARS]

@@ -1,6 +1,5 @@
 """`waggle agents`: which there are, and what is wrong with them."""
 
-import asyncio
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -82,6 +81,8 @@ def validate() -> None:
 
 
 def _cards(found: "Settings") -> "dict[str, AgentCard]":
+    import asyncio
+
     from app.agents.trial import try_agents
     from app.cli.environment import quiet
 

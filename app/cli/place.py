@@ -1,6 +1,5 @@
 """Where a command finds the service: on a server, or in this process. Both are asked in the same way, by `httpx`."""
 
-import asyncio
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -42,6 +41,8 @@ def ask(
     needs: Needs = "all",
 ) -> int:
     """The exit status that the work comes to; what keeps it from being done is said in a sentence, and is 1."""
+    import asyncio
+
     headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
     headers |= {"X-User-ID": user} if user else {}
     if url is None:

@@ -11,9 +11,10 @@ if TYPE_CHECKING:
 
 
 def serve(
-    host: Annotated[str | None, typer.Option(help="The address to listen on, instead of HOST.")] = None,
+    host: Annotated[str | None, typer.Option(metavar="HOST", help="The address to listen on, instead of HOST.")] = None,
     port: Annotated[
-        int | None, typer.Option(min=0, max=65535, help="The port to listen on, instead of PORT; 0: a free one.")
+        int | None,
+        typer.Option(metavar="PORT", min=0, max=65535, help="The port to listen on, instead of PORT; 0: a free one."),
     ] = None,
     reload: Annotated[bool, typer.Option("--reload", help="Start anew when a file in AGENTS_DIR changes.")] = False,
 ) -> None:

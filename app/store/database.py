@@ -14,6 +14,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from app.errors import Unavailable
+from app.progress import progress
 from app.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -173,6 +174,8 @@ def _begin_sqlite(connection: Connection) -> None:
 def _migrate(url: str) -> None:
     from alembic import command  # noqa: PLC0415 0.2 s to import, needed once in a database's life
     from alembic.config import Config  # noqa: PLC0415
+    from alembic.migration import MigrationContext  # noqa: PLC0415
+    from alembic.script import ScriptDirectory  # noqa: PLC0415
 
     def upgrade(connection: Connection) -> None:
         if connection.dialect.name == "postgresql":
@@ -180,7 +183,11 @@ def _migrate(url: str) -> None:
         config = Config()
         config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
         config.attributes["connection"] = connection
-        command.upgrade(config, "head")
+        known = MigrationContext.configure(connection).get_current_revision()
+        steps = len(list(ScriptDirectory.from_config(config).iterate_revisions("head", known)))
+        with progress("Bringing the database up to date", steps) as advance:
+            config.attributes["applied"] = lambda **_: advance(1)
+            command.upgrade(config, "head")
 
     async def run() -> None:
         engine = _engine(url)

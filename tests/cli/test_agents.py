@@ -42,7 +42,7 @@ async def test_every_file_is_validated(tmp_path: Path) -> None:
     said = await waggle(tmp_path, {}, "agents", "validate")
     bad, good, odd = said.out.splitlines()
     assert said.status == 1
-    assert bad.startswith("✗ bad.py: AttributeError (line 2)")
+    assert bad.startswith("✗ bad.py: AgentContext has no attribute 'nothing' (line 2)")
     assert good.startswith("✗ good.json, good.py: 2 files have its name")
     assert odd.startswith("✗ odd name.py: its name must be")
     assert said.err == "3 agents in agents, 3 of them invalid\n"

@@ -21,7 +21,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import anyio
-from pydantic import ValidationError
 
 from app.settings import Settings
 from app.siblings import Worker
@@ -38,15 +37,8 @@ FAILED = 1
 logger = logging.getLogger("uvicorn.error")
 
 
-def serve() -> None:
-    """Serve until SIGTERM or Ctrl-C. Exits with 1 and a sentence where the settings do not fit."""
-    try:
-        settings = Settings()
-    except ValidationError as error:
-        for found in error.errors():
-            name = ".".join(str(part) for part in found["loc"]).upper()
-            print(f"{name or 'Settings'}: {found['msg'].removeprefix('Value error, ')}", file=sys.stderr)  # noqa: T201 nothing logs yet
-        sys.exit(1)
+def serve(settings: Settings) -> None:
+    """Serve until SIGTERM or Ctrl-C."""
     logs.configure(settings)
     if settings.workers == 1:
         from app.server import run  # noqa: PLC0415 of several, the workers alone need it

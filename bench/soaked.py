@@ -16,6 +16,7 @@ from types import FrameType
 
 from opentelemetry.sdk.trace import Span
 
+from app.settings import Settings
 from app.supervisor import serve
 
 LIBC = ctypes.CDLL(None)
@@ -44,4 +45,4 @@ def tell(_number: int, _frame: FrameType | None) -> None:
 
 if __name__ == "__main__":
     signal.signal(signal.SIGUSR1, tell)
-    serve()
+    serve(Settings())

@@ -28,9 +28,13 @@ class ServiceProcess:
         self._lines = TextReceiveStream(process.stdout)
 
     async def until_listening(self) -> None:
-        while not (found := re.search(r"Uvicorn running on (http://[\d.:]+)", self.output)):
+        self.url = await self.until(r"Uvicorn running on (http://[\d.:]+)")
+
+    async def until(self, pattern: str) -> str:
+        """Read until that was printed; its group."""
+        while not (found := re.search(pattern, self.output)):
             self.output += await self._lines.receive()
-        self.url = found[1]
+        return found[1]
 
     async def drain(self) -> None:
         """Read what is printed, until the end: a pipe that is full would stop the process."""

@@ -12,6 +12,7 @@ from sqlalchemy.exc import DBAPIError, InterfaceError, InternalError, Operationa
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from app.errors import Unavailable
+from app.progress import progress
 from app.settings import Settings
 from app.store.postgres import PostgresServer
 from app.store.sqlite import SqliteFile, make_parent, sqlite_engine
@@ -122,6 +123,8 @@ def _backend(url: str, connections: int) -> SqliteFile | PostgresServer:
 def _migrate(url: str) -> None:
     from alembic import command  # noqa: PLC0415 0.2 s to import, needed once in a database's life
     from alembic.config import Config  # noqa: PLC0415
+    from alembic.migration import MigrationContext  # noqa: PLC0415
+    from alembic.script import ScriptDirectory  # noqa: PLC0415
 
     def upgrade(connection: Connection) -> None:
         if connection.dialect.name == "postgresql":
@@ -129,7 +132,11 @@ def _migrate(url: str) -> None:
         config = Config()
         config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
         config.attributes["connection"] = connection
-        command.upgrade(config, "head")
+        known = MigrationContext.configure(connection).get_current_revision()
+        steps = len(list(ScriptDirectory.from_config(config).iterate_revisions("head", known)))
+        with progress("Bringing the database up to date", steps) as advance:
+            config.attributes["applied"] = lambda **_: advance(1)
+            command.upgrade(config, "head")
 
     async def run() -> None:
         server = PostgresServer(url, 1, TIMEOUT_S)

@@ -134,7 +134,7 @@ async def test_words_that_do_not_fit_are_usage(words: list[str], tmp_path: Path)
     """Exit status 2."""
     said = await doctor(tmp_path, {}, *words)
     assert said.status == 2
-    assert said.err.startswith("usage: waggle")
+    assert said.err.startswith("Usage: waggle doctor")
 
 
 async def test_what_agents_print_is_not_in_the_report(healthy: dict[str, str], tmp_path: Path) -> None:

@@ -17,6 +17,8 @@ from pathlib import Path
 from secrets import token_hex
 from typing import BinaryIO
 
+from app.progress import progress
+
 logger = logging.getLogger(__name__)
 
 BLOCK = 4 * 2**20
@@ -95,11 +97,13 @@ class Weights:
 
     def _write(self, parts: list[Path], whole: BinaryIO) -> None:
         digest = sha256()
-        for part in parts:
-            with part.open("rb") as source:
-                while block := source.read(BLOCK):
-                    whole.write(block)
-                    digest.update(block)
+        with progress(f"Putting {self.name} together", self.size, in_bytes=True) as advance:
+            for part in parts:
+                with part.open("rb") as source:
+                    while block := source.read(BLOCK):
+                        whole.write(block)
+                        digest.update(block)
+                        advance(len(block))
         if digest.hexdigest() != self.sha256:
             raise LocalModelError(
                 f"the installed parts of {self.name} are not what its makers published "

@@ -5,6 +5,11 @@ from alembic import context
 from app.store.tables import Table
 
 connection = context.config.attributes["connection"]
-context.configure(connection=connection, target_metadata=Table.metadata, render_as_batch=True)
+context.configure(
+    connection=connection,
+    target_metadata=Table.metadata,
+    render_as_batch=True,
+    on_version_apply=context.config.attributes["applied"],
+)
 with context.begin_transaction():
     context.run_migrations()

@@ -32,7 +32,7 @@ class _ChatCompletions(SharedClient, ABC):
 
     _client: Any
 
-    def __init__(self, *, lean_timeout_s: float | None, **options: Any) -> None:
+    def __init__(self, *, lean_timeout_s: float | None = None, **options: Any) -> None:
         super().__init__(**options)
         if lean_timeout_s is not None:
             self._client = lean(self._client, lean_timeout_s)

@@ -13,16 +13,18 @@ from pathlib import Path
 
 import costs
 import results
+import singles
 import streams
 import ways
 from compiled import NoCompiler, build
 from loading import World, world
+from processes import ended_in_order
 from results import Observation
 
 COSTS = {"run": costs.run, "token": costs.token, "burst": costs.burst, "tool": costs.tool, "turns": costs.turns}
 TRACED = ("waggle-none", "waggle-off", "waggle-otlp", "waggle-honeyhive", "waggle")
 STREAMS = {"streams-100": 100, "streams-500": 500, "streams-1000": 1000, "streams-2000": 2000}
-SCENARIOS = (*COSTS, "tracing", *STREAMS)
+SCENARIOS = (*COSTS, "tracing", *STREAMS, "start", "background", "replicas", "memory")
 
 
 def chosen(arguments: argparse.Namespace, *more: str) -> list[str]:
@@ -41,6 +43,14 @@ def measured(scenario: str, around: World, arguments: argparse.Namespace) -> Ite
             for one in (costs.run, costs.token, costs.burst):
                 for seen in side_by_side(around, TRACED, one, arguments.rounds):
                     yield Observation(f"tracing-{seen.scenario}", seen.way, seen.metrics, seen.doubts)
+        case "start":
+            yield from singles.cold_start(around)
+        case "background":
+            yield from singles.background(around, arguments.rounds)
+        case "replicas":
+            yield from singles.replicas(around, arguments.rounds)
+        case "memory":
+            yield from singles.memory(around)
         case _:
             count = STREAMS[scenario]
             names = chosen(arguments) if count <= 500 else ["waggle", *({"floor"} & set(arguments.peers))]
@@ -68,6 +78,7 @@ def main() -> None:
     parser.add_argument("--peers", nargs="*", default=[], choices=ways.PEERS)
     parser.add_argument("--rounds", type=int, default=3)
     arguments = parser.parse_args()
+    ended_in_order()
     arguments.peers = arguments.peers or ways.PEERS
     try:
         tools = build()

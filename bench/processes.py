@@ -1,7 +1,9 @@
 """Processes under test, and what the kernel says of them: Linux only."""
 
 import os
+import signal
 import subprocess
+import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -30,6 +32,11 @@ def process(command: Sequence[str | Path], variables: Mapping[str, str], log: Pa
         except subprocess.TimeoutExpired:
             begun.kill()
             begun.wait()
+
+
+def ended_in_order() -> None:
+    """Told to stop, end what was started first."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
 
 
 def tree(pid: int) -> list[int]:

@@ -15,7 +15,8 @@ import streams
 import ways
 from compiled import NoCompiler, build
 from loading import World, world
-from results import Summary, summary
+from processes import ended_in_order
+from results import Observation, Summary, summary
 
 LIMITS = Path(__file__).parent / "limits.json"
 NAMES = ("waggle", "waggle-off", "plain", "floor")
@@ -27,7 +28,7 @@ def measure(around: World) -> Summary:
     with ExitStack() as stack:
         servers = {name: stack.enter_context(ways.serving(name, around.upstream, around.folder)) for name in NAMES}
         own = [servers["waggle"]]
-        found = []
+        found: list[Observation] = []
         for scenario in (costs.run, costs.token, costs.burst):
             found += costs.interleaved(around, list(servers.values()), scenario, ROUNDS)
         found += costs.turns(around, servers["waggle"])
@@ -64,6 +65,7 @@ def main() -> None:
     except NoCompiler as missing:
         print(f"bench-quick is left out. {missing}")
         return
+    ended_in_order()
     ways.install_peers()
     with tempfile.TemporaryDirectory() as folder, world(tools, Path(folder)) as around:
         failed = broken(measure(around))

@@ -12,6 +12,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import costs
+import pages
 import results
 import singles
 import streams
@@ -97,6 +98,7 @@ def main() -> None:
                     *seen.doubts,
                 )
     results.write(results.summary(found), arguments.rounds)
+    pages.main()
 
 
 if __name__ == "__main__":

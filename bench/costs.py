@@ -17,7 +17,11 @@ Costed = Callable[[World, Server], Iterator[Observation]]
 def run(world: World, server: Server) -> Iterator[Observation]:
     """Milliseconds for an answer of 50 tokens that the model says at once."""
     loaded = world.load(server, "run", "bench:50:0:0", clients=CLIENTS, requests=RUNS, last=49)
-    metrics = {"cpu_ms": loaded.cpu_s / RUNS * 1e3, "failed": RUNS - loaded.seen["ok"]}
+    metrics = {
+        "cpu_ms": loaded.cpu_s / RUNS * 1e3,
+        "failed": RUNS - loaded.seen["ok"],
+        "spans": loaded.seen["spans"] / RUNS,
+    }
     yield Observation("run", server.name, metrics)
 
 

@@ -74,7 +74,7 @@ class World:
             **options,
         }
         command: list[str | Path] = [self.tools.load, *(f"{name}={value}" for name, value in given.items())]
-        self.stats()  # its greatest lateness starts anew
+        counted = self.stats()  # its greatest lateness starts anew
         begin, before, machine = time.monotonic(), cpu_seconds(server.pid), machine_seconds()
         upstream = cpu_seconds(self.upstream_pid)
         samples: list[tuple[float, float]] = []
@@ -89,6 +89,8 @@ class World:
         doubts = _doubts(wall, machine_seconds() - machine, busy, upstream, seen["cpu_s"])
         seen |= {"upstream_cpu_s": round(upstream, 4), "upstream_late_ms": self.stats()["late_ms"]}
         time.sleep(settle_s)
+        after = self.stats()
+        seen["spans"] = sum(after[backend]["spans"] - counted[backend]["spans"] for backend in ("otlp", "honeyhive"))
         return Loaded(seen, cpu_seconds(server.pid) - before, busy, samples, doubts)
 
 

@@ -3,7 +3,7 @@
  * `upstream` prints its port. A request for a chat completion is answered as its last `bench:TOKENS:RATE:TOOL` says,
  * which stands in what the user asks: so many tokens, RATE a second or all at once (0), after a call of the tool `add`
  * if TOOL is 1. A token is `#NUMBER:NANOSECONDS;`, the moment at which it was sent. What is posted elsewhere is taken
- * as spans: posts, bytes, and the spans of OTLP's protobuf are counted. `GET /stats` says what was counted.
+ * as spans: posts, bytes, and spans (OTLP's, protobuf or JSON) are counted. `GET /stats` says what was counted.
  */
 #include "paced.h"
 #include "spans.h"
@@ -145,6 +145,7 @@ static void take_spans(Connection *connection, const char *head, const char *byt
     const unsigned char *begin = (const unsigned char *)bytes;
     if (strcasestr(head, "x-protobuf")) counted.spans[where] += count_messages(begin, begin + length, "122");
     if (strcasestr(head, "x-protobuf")) return answer(connection, "application/x-protobuf", &body);
+    for (const char *at = bytes; (at = strstr(at, "\"spanId\"")); at++) counted.spans[where]++;
     print(&body, "{\"session_id\":\"00000000-0000-4000-8000-000000000000\",\"success\":true}");
     answer(connection, "application/json", &body);
 }

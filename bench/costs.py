@@ -22,7 +22,7 @@ def run(world: World, server: Server) -> Iterator[Observation]:
         "failed": RUNS - loaded.seen["ok"],
         "spans": loaded.seen["spans"] / RUNS,
     }
-    yield Observation("run", server.name, metrics)
+    yield Observation("run", server.name, metrics, loaded.doubts)
 
 
 def tool(world: World, server: Server) -> Iterator[Observation]:
@@ -31,7 +31,7 @@ def tool(world: World, server: Server) -> Iterator[Observation]:
         return
     loaded = world.load(server, "tool", "bench:50:0:1", clients=CLIENTS, requests=TOOL_RUNS, last=49)
     metrics = {"cpu_ms": loaded.cpu_s / TOOL_RUNS * 1e3, "failed": TOOL_RUNS - loaded.seen["ok"]}
-    yield Observation("tool", server.name, metrics)
+    yield Observation("tool", server.name, metrics, loaded.doubts)
 
 
 def token(world: World, server: Server) -> Iterator[Observation]:
@@ -59,7 +59,7 @@ def _streamed(world: World, server: Server, scenario: str, rate: int) -> Iterato
         "doubled": loaded.seen["doubled"],
         "failed": STREAMS - loaded.seen["ok"],
     }
-    yield Observation(scenario, server.name, metrics)
+    yield Observation(scenario, server.name, metrics, loaded.doubts)
 
 
 def turns(world: World, server: Server) -> Iterator[Observation]:

@@ -116,6 +116,6 @@ def _doubts(wall: float, machine: float, server: float, upstream: float, load: f
 @contextmanager
 def world(tools: Tools, folder: Path) -> Iterator[World]:
     """The upstream, running."""
-    with process([tools.upstream], {}, folder / "upstream.log") as running:
+    with process([tools.upstream], {}, folder / "upstream.log", piped=True) as running:
         assert running.stdout is not None
         yield World(tools, f"http://127.0.0.1:{running.stdout.readline().strip()}", running.pid, folder)

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 
-WIDTH, LEFT, ROW = 760, 300, 26
+WIDTH, LEFT, ROW = 820, 340, 26
 OURS, THEIRS, INK, PALE = "#c77700", "#5b7083", "#1f2328", "#e6e8eb"
-COLOURS = (OURS, "#1f6feb", "#1a7f37", "#8250df", "#cf222e", "#57606a", "#0a7ea4")
+COLOURS = (OURS, "#1f6feb", "#1a7f37", "#8250df", "#cf222e", "#57606a", "#0a7ea4", "#d4a72c")
 
 
 @dataclass(frozen=True)

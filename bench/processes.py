@@ -16,12 +16,19 @@ KEPT = ("PATH", "HOME", "LANG", "SSL_CERT_FILE")
 
 
 @contextmanager
-def process(command: Sequence[str | Path], variables: Mapping[str, str], log: Path) -> Iterator[subprocess.Popen[str]]:
-    """With nothing of the developer's environment; its errors are in the log. It is ended at the end."""
+def process(
+    command: Sequence[str | Path], variables: Mapping[str, str], log: Path, *, piped: bool = False
+) -> Iterator[subprocess.Popen[str]]:
+    """With nothing of the developer's environment; what it prints is in the log, or piped. It is ended at the end."""
     kept = {name: os.environ[name] for name in KEPT if name in os.environ}
     with log.open("w") as errors:
         begun = subprocess.Popen(
-            command, env=kept | dict(variables), cwd=log.parent, stdout=subprocess.PIPE, stderr=errors, text=True
+            command,
+            env=kept | dict(variables),
+            cwd=log.parent,
+            stdout=subprocess.PIPE if piped else errors,
+            stderr=errors,
+            text=True,
         )
     try:
         yield begun

@@ -146,7 +146,9 @@ static void take_spans(Connection *connection, const char *head, const char *byt
     if (strcasestr(head, "x-protobuf")) counted.spans[where] += count_messages(begin, begin + length, "122");
     if (strcasestr(head, "x-protobuf")) return answer(connection, "application/x-protobuf", &body);
     for (const char *at = bytes; (at = strstr(at, "\"spanId\"")); at++) counted.spans[where]++;
-    print(&body, "{\"session_id\":\"00000000-0000-4000-8000-000000000000\",\"success\":true}");
+    const char *id = "\":\"00000000-0000-4000-8000-000000000000\"";
+    print(&body, "{\"session_id%s,\"event_id%s,\"org_id%s,\"workspace_id%s,\"project_id%s,\"success\":true}", id, id, id,
+          id, id);
     answer(connection, "application/json", &body);
 }
 

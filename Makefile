@@ -15,7 +15,7 @@ SYNC := UV_PROJECT_ENVIRONMENT=$(VENV) UV_PYTHON_DOWNLOADS=never $(BIN)/uv sync 
 FUZZ ?= 20
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test fuzz soak bench check audit sbom try-image format clean
+.PHONY: help install run test fuzz soak bench bench-quick check audit sbom try-image format clean
 
 help:
 	@echo "make run      serve the agents on http://127.0.0.1:8000"
@@ -23,7 +23,8 @@ help:
 	@echo "make test     run the tests; PYTEST_ARGS='-k stream' and WORKERS=0 are passed on"
 	@echo "make fuzz     send it what nobody would, in some minutes: FUZZ=20 times as many cases as in the tests"
 	@echo "make soak     200 users for five minutes, with faults, and what was lost or leaked; SOAK='--seconds 60 --postgres'"
-	@echo "make bench    measure what tracing costs, beside plain AutoGen, in some minutes; ROUNDS=3"
+	@echo "make bench    measure all of it beside its peers, in half an hour; SCENARIOS='run token' PEERS='plain floor' ROUNDS=3"
+	@echo "make bench-quick  hold what matters most against bench/limits.json, in five minutes"
 	@echo "make check    formatting, lint, types, imports"
 	@echo "make audit    known vulnerabilities of what uv.lock holds, and bandit's rules"
 	@echo "make sbom     write sbom.json, CycloneDX, of what uv.lock holds"
@@ -51,7 +52,10 @@ soak: $(VENV)/.dev
 	$(BIN)/python bench/soak.py $(SOAK)
 
 bench: $(VENV)/.dev
-	$(BIN)/python bench/tracing.py $(ROUNDS)
+	PYTHONPATH=. $(BIN)/python bench/bench.py --scenarios $(SCENARIOS) --peers $(PEERS) --rounds $(or $(ROUNDS),3)
+
+bench-quick: $(VENV)/.dev
+	PYTHONPATH=. $(BIN)/python bench/quick.py
 
 check: $(VENV)/.dev
 	$(BIN)/ruff format --check

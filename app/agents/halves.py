@@ -16,9 +16,11 @@ _HALF = re.compile("[\ud800-\udfff]")
 
 def whole(value: Value) -> Value:
     """The same, of text or of what JSON is made of."""
+    if isinstance(value, str) and value.isascii():  # a token, as a rule
+        return value
     found: object = value
     match value:
-        case str() if not value.isascii():
+        case str():
             found = _HALF.sub("\ufffd", value)
         case list():
             found = [whole(each) for each in value]

@@ -4,7 +4,7 @@ A tag may come in pieces, so what could be the beginning of one is held back. It
 later on, it is what the model writes about.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from enum import Enum
 
 from app.events import Delta, TextDelta, ThoughtDelta
@@ -45,8 +45,12 @@ class Stream:
     def text_id(self) -> str:
         return f"{self.id}.text" if self._thought else self.id
 
-    def take(self, piece: str) -> Iterator[Delta]:
+    def take(self, piece: str) -> Iterable[Delta]:
         """The deltas of what may be told by now."""
+        return self._say(piece) if self._at is _At.TEXT else self._look(piece)
+
+    def _look(self, piece: str) -> Iterator[Delta]:
+        """For tags: a text has none any more."""
         rest = self._held + piece
         self._held = ""
         while rest:
@@ -71,25 +75,27 @@ class Stream:
                     yield from self._say(rest)
                     rest = ""
 
-    def flush(self) -> Iterator[Delta]:
+    def flush(self) -> Iterable[Delta]:
         """The delta of what was held back, which was no tag after all."""
         held, self._held = self._held, ""
-        yield from self._think(held) if self._at is _At.THOUGHT else self._say(held)
+        return self._think(held) if self._at is _At.THOUGHT else self._say(held)
 
     def says(self, content: str) -> bool:
         """Whether that is its text, also with the thought in it, as AutoGen leaves it for unknown models."""
         text, content = self.text.strip(), content.strip()
         return bool(text) and text in (content, content.removeprefix(f"{OPEN}{self.thought}{CLOSE}").strip())
 
-    def _think(self, thought: str) -> Iterator[Delta]:
-        if thought:
-            self._thought.append(thought)
-            yield ThoughtDelta(self.source, self.id, thought)
+    def _think(self, thought: str) -> tuple[Delta, ...]:
+        if not thought:
+            return ()
+        self._thought.append(thought)
+        return (ThoughtDelta(self.source, self.id, thought),)
 
-    def _say(self, text: str) -> Iterator[Delta]:
-        if text:
-            self._text.append(text)
-            yield TextDelta(self.source, self.text_id, text)
+    def _say(self, text: str) -> tuple[Delta, ...]:
+        if not text:
+            return ()
+        self._text.append(text)
+        return (TextDelta(self.source, self.text_id, text),)
 
 
 def _without_beginning_of_close(thought: str) -> tuple[str, str]:

@@ -5,7 +5,7 @@ thought. Here the deltas of a thought and of a text have an id each, which no ot
 that they add up to takes it. What was streamed before a tool call is a thought, also where AutoGen forgets it.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC
 from typing import Any
 
@@ -44,10 +44,12 @@ class Translator:
         """What is being streamed, by its source and AutoGen's id of it, the latest last."""
         self._ids: set[str] = set()
 
-    def translate(self, message: AutoGenMessage) -> Iterator[Told]:
+    def translate(self, message: AutoGenMessage) -> Iterable[Told]:
         if isinstance(message, autogen.ModelClientStreamingChunkEvent):
-            yield from self._stream_of(message).take(whole(message.content))
-            return
+            return self._stream_of(message).take(whole(message.content))
+        return self._translate(message)
+
+    def _translate(self, message: AutoGenMessage) -> Iterator[Told]:
         if isinstance(message, autogen.UserInputRequestedEvent):
             return  # the run's own event tells what is asked
         stream = self._stream_before(message)
@@ -58,9 +60,9 @@ class Translator:
 
     def _stream_of(self, chunk: autogen.ModelClientStreamingChunkEvent) -> Stream:
         key = (chunk.source, chunk.full_message_id)
-        if key not in self._streams:
-            self._streams[key] = Stream(chunk.source, self._unused(chunk.full_message_id or chunk.id))
-        return self._streams[key]
+        if (stream := self._streams.get(key)) is None:
+            stream = self._streams[key] = Stream(chunk.source, self._unused(chunk.full_message_id or chunk.id))
+        return stream
 
     def _stream_before(self, message: AutoGenMessage) -> Stream | None:
         """What the message may complete: the stream that AutoGen says, else the latest of its source."""

@@ -12,7 +12,18 @@ from sse_starlette import EventSourceResponse
 from uuid_utils import uuid7
 
 from app.agents.card import AgentCard
-from app.api.dependencies import CallerDep, JsonOnly, Parts, PartsDep, PrincipalDep, SessionHeader, UserHeader, either
+from app.api.dependencies import (
+    CallerDep,
+    JsonOnly,
+    Parts,
+    PartsDep,
+    PrincipalDep,
+    SessionHeader,
+    UserHeader,
+    either,
+    parts_of,
+    principal_of,
+)
 from app.api.identity.principal import Principal
 from app.api.problems import problems
 from app.api.schemas import OnDisconnect, RunIn, SessionId
@@ -51,13 +62,11 @@ class Asked:
 
 async def _asked(
     request: Request,
-    parts: PartsDep,
-    principal: PrincipalDep,
     user: UserHeader = None,
     session: SessionHeader = None,
     key: IdempotencyKey = None,
 ) -> Asked:
-    return Asked(request, parts, principal, user, session, key)
+    return Asked(request, parts_of(request), principal_of(request), user, session, key)
 
 
 AskedDep = Annotated[Asked, Depends(_asked)]

@@ -6,15 +6,14 @@ OpenInference's, which HoneyHive and Phoenix read. A stream's span costs the sam
 
 import json
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import orjson
 from opentelemetry import context as otel_context
 from opentelemetry import trace
-from opentelemetry.context import _SUPPRESS_INSTRUMENTATION_KEY
+from opentelemetry.context import _SUPPRESS_INSTRUMENTATION_KEY, Context
 from opentelemetry.trace import Span, SpanKind, Status, StatusCode
 
 from app.telemetry.pause import PAUSED, cut
@@ -94,18 +93,26 @@ class LlmSpan:
         self._span = trace.get_tracer(TRACER).start_span(
             f"chat {request.model}", kind=SpanKind.CLIENT, attributes=_request_attributes(request)
         )
+        self._outside: Context | None = None
+        self._inside = Context()
         self._started = self._last = time.perf_counter()
         self._chunks = 0
         self._first = self._longest_gap = 0.0
 
-    @contextmanager
-    def current(self) -> Iterator[None]:
-        context = otel_context.set_value(_SUPPRESS_INSTRUMENTATION_KEY, True, trace.set_span_in_context(self._span))
-        token = otel_context.attach(context)
-        try:
-            yield
-        finally:
-            otel_context.detach(token)
+    def current(self) -> Self:
+        """A context manager, entered once for each piece: by itself, it is half the price of a generator."""
+        return self
+
+    def __enter__(self) -> None:
+        outside = otel_context.get_current()
+        if outside is not self._outside:
+            inside = trace.set_span_in_context(self._span, outside)
+            self._inside = otel_context.set_value(_SUPPRESS_INSTRUMENTATION_KEY, True, inside)
+            self._outside = outside
+        self._token = otel_context.attach(self._inside)
+
+    def __exit__(self, *_: object) -> None:
+        otel_context.detach(self._token)
 
     def chunk(self) -> None:
         """A piece of the answer has come."""

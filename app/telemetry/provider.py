@@ -10,6 +10,7 @@ import os
 import threading
 from collections.abc import Sequence
 from contextlib import suppress
+from typing import Any
 
 from opentelemetry import propagate, trace
 from opentelemetry.context import Context
@@ -18,7 +19,7 @@ from opentelemetry.sdk.resources import SERVICE_NAME, Resource
 from opentelemetry.sdk.trace import ReadableSpan, Span, SpanLimits, SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opentelemetry.sdk.trace.sampling import ALWAYS_ON, Decision, Sampler, SamplingResult
-from opentelemetry.trace import Link, SpanKind, TraceState
+from opentelemetry.trace import Link, SpanKind, Tracer, TraceState
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 from opentelemetry.util.types import Attributes
 
@@ -174,13 +175,35 @@ class _EverySpan(Sampler):
         return "EverySpan"
 
 
+class _Provider(TracerProvider):
+    """Makes each tracer once. AutoGen asks for its own at each span, and the SDK's takes longer than a span does."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self._made: dict[tuple[str, str | None, str | None], Tracer] = {}
+
+    def get_tracer(
+        self,
+        instrumenting_module_name: str,
+        instrumenting_library_version: str | None = None,
+        schema_url: str | None = None,
+        attributes: Attributes = None,
+    ) -> Tracer:
+        if attributes:
+            return super().get_tracer(instrumenting_module_name, instrumenting_library_version, schema_url, attributes)
+        key = instrumenting_module_name, instrumenting_library_version, schema_url
+        if (tracer := self._made.get(key)) is None:
+            tracer = self._made[key] = super().get_tracer(*key)
+        return tracer
+
+
 def _provider(service_name: str) -> TracerProvider:
     """The process's provider: made on first use; a foreign one, installed before us, is joined."""
     if (foreign := foreign_provider()) is not None:
         _warn_of(foreign)
     current = trace.get_tracer_provider()
     if not isinstance(current, TracerProvider):
-        current = TracerProvider(
+        current = _Provider(
             resource=Resource.create({SERVICE_NAME: service_name}),
             sampler=_EverySpan(),
             span_limits=SpanLimits(max_span_attributes=ATTRIBUTE_COUNT),

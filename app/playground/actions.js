@@ -1,7 +1,7 @@
 // What a person can do, and what follows from it.
 import * as api from "./api.js";
 import { announce, busy, changed, state } from "./state.js";
-import { follow } from "./stream.js";
+import { follow } from "./events.js";
 import { forgetTraces, watchTrace } from "./spans.js";
 import { apply, newTurn, replace, turnOf } from "./turns.js";
 
@@ -65,7 +65,7 @@ export async function loadSessions(more = false) {
     const known = new Map(state.sessions.map((session) => [session.session_id, session.title]));
     const items = page.items.map((session) => ({ ...session, title: known.get(session.session_id) }));
     changed({ sessions: more ? [...state.sessions, ...items] : items, moreSessions: page.next_cursor });
-    await Promise.all(items.filter((session) => session.title === undefined).map(entitle));
+    await Promise.all(items.filter((session) => !session.title).map(entitle));
   });
 }
 

@@ -64,22 +64,22 @@ function Question({ turn, question }) {
     <p class="asks">${question.source} asks</p>
     <pre class="prompt" dir="auto">${question.prompt}</pre>
     ${approval
-      ? html`<${Approval} turn=${turn} schema=${question.schema} />`
+      ? html`<${Approval} turn=${turn} />`
       : html`<${Form} schema=${question.schema ?? text} onSubmit=${(value) => answer(turn, value)} />`}
   </div>`;
 }
 
-const isApproval = (schema) => schema?.properties?.approved?.type === "boolean";
+const isApproval = (schema) => ["approve", "deny"].every((word) => schema?.properties?.decision?.enum?.includes(word));
 
-function Approval({ turn, schema }) {
-  const reason = Object.keys(schema.properties).find((name) => name === "reason" || name === "comment");
+// What a call's person is asked: the reason is told to the model where it is denied.
+function Approval({ turn }) {
   const ref = useRef(null);
-  const say = (approved) => answer(turn, { approved, ...(reason && ref.current.value && { [reason]: ref.current.value }) });
+  const say = (decision) => answer(turn, { decision, ...(ref.current.value && { reason: ref.current.value }) });
   return html`<div class="form">
-    ${reason && html`<label><span>Why (may be left out)</span><input ref=${ref} /></label>`}
+    <label><span>Reason, if you like</span><input ref=${ref} /></label>
     <div class="choices">
-      <button type="button" class="primary" onClick=${() => say(true)}>Approve</button>
-      <button type="button" class="danger" onClick=${() => say(false)}>Deny</button>
+      <button type="button" class="primary" onClick=${() => say("approve")}>Approve</button>
+      <button type="button" class="danger" onClick=${() => say("deny")}>Deny</button>
     </div>
   </div>`;
 }

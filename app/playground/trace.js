@@ -61,7 +61,7 @@ function Waterfall({ found, chosen, onChoose }) {
   })}</ol>`;
 }
 
-const CONTENT = /^(input\.value|output\.value|llm\.(input|output)_messages|gen_ai\.(input|output)\.messages|.*\.(content|arguments|result))/;
+const CONTENT = /^((input|output)\.value|gen_ai\.(input|output)\.messages|gen_ai\.tool\.call\.(arguments|result))$/;
 
 function Span({ span }) {
   const { tokens, cost: usd, firstMs } = figuresOf(span);

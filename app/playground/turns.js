@@ -13,8 +13,8 @@ export function newTurn(fields = {}) {
 
 export function turnOf(run) {
   const turn = newTurn({ runId: run.run_id, startedAt: Date.parse(run.created_at) });
-  for (const message of run.messages ?? []) add(turn, message);
   settle(turn, run);
+  if (turn.ended) for (const message of run.messages ?? []) add(turn, message); // else its events tell them again
   return turn;
 }
 

@@ -55,7 +55,7 @@ export function Form({ schema, onSubmit, label = "Answer" }) {
     event.preventDefault();
     const fields = new FormData(event.target);
     try {
-      const read = (name, inner) => readField(fields, name, inner);
+      const read = (name, inner) => readField(fields, name, inner, !object || schema.required?.includes(name));
       onSubmit(object ? Object.fromEntries(entriesOf(schema, read)) : read("value", schema));
     } catch (error) {
       setProblem(`${error.field}: this is no JSON.`);
@@ -89,11 +89,11 @@ function Field({ name, schema, required }) {
   return html`<label><span>${title}</span>${hint}${input}</label>`;
 }
 
-function readField(fields, name, schema) {
+function readField(fields, name, schema, required) {
   const value = fields.get(name);
   const type = typeOf(schema);
   if (type === "boolean") return value !== null;
-  if (value === "" && type !== "string") return undefined;
+  if (value === "" && !(required && type === "string")) return undefined;
   if (schema.enum) return schema.enum.find((option) => String(option) === value);
   if (type === "number" || type === "integer") return Number(value);
   if (type === "string") return value;

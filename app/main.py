@@ -13,7 +13,7 @@ from starlette.middleware.cors import CORSMiddleware
 
 from app import VERSION
 from app.agents.registry import Registry
-from app.api import agents, export, health, metrics, openapi, problems, runs, sessions
+from app.api import agents, export, health, metrics, openapi, playground, problems, runs, sessions
 from app.api.dependencies import Parts, Permitted
 from app.api.identity.gate import Gate, Identity
 from app.api.middleware import BodyLimit, Named
@@ -112,6 +112,8 @@ def create_app(settings: Settings | None = None, worker: Worker | None = None) -
         siblings.answer("trace", telemetry.store.told)
     for module in (health, metrics) if settings.role == "worker" else (agents, runs, sessions, export, health, metrics):
         app.include_router(module.router, dependencies=[Permitted])
+    if settings.playground and settings.role != "worker":
+        playground.install(app)
     problems.install(app)
     openapi.describe(app, settings)
     app.add_middleware(BodyLimit, limit=settings.max_body_bytes, metrics=telemetry.metrics)

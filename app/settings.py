@@ -17,6 +17,8 @@ JwtAlgorithm = Literal["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES
 WEBHOOK_KEY_BYTES = range(24, 65)
 """How long a key is to be (standard-webhooks.md, "Signature scheme")."""
 
+_WEB_ADDRESS = r"^https?://"
+
 
 class Settings(BaseSettings):
     """Immutable; read once, from the environment and `.env`, and handed down by `create_app`.
@@ -65,6 +67,8 @@ class Settings(BaseSettings):
     for credentials."""
     cors_origins: Annotated[tuple[str, ...], NoDecode] = ()
     """Origins whose pages may call the service, separated by commas; `*` is any."""
+    playground: bool = True
+    """Whether GET / is a page to talk to the agents with, and to see their traces."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """The least severe level of the service's own lines; other libraries' are logged from `warning` on."""
     log_format: Literal["console", "json"] = "console"
@@ -201,6 +205,8 @@ class Settings(BaseSettings):
     """What is a session in HoneyHive: a conversation with all its runs, or each run."""
     hh_source: str = "dev"
     """What HoneyHive shows as the source: dev, staging, production."""
+    hh_url_template: str | None = Field(None, pattern=_WEB_ADDRESS)
+    """A session's page in HoneyHive, to link to from the playground: its address, with {session_id} for the id."""
     otel_service_name: str = "waggle"
     """The service's name in traces and metrics."""
     otel_exporter_otlp_endpoint: str | None = None
@@ -223,6 +229,8 @@ class Settings(BaseSettings):
     """Seconds the collector has to answer a batch."""
     trace_store_runs: int = Field(200, ge=0)
     """How many runs' traces are kept in memory for GET /runs/{id}/trace; 0 keeps none."""
+    trace_url_template: str | None = Field(None, pattern=_WEB_ADDRESS)
+    """A trace's page in the collector's backend, to link to from the playground: its address, with {trace_id}."""
     trace_content: Literal["all", "masked", "none"] = "all"
     """What traces may hold of prompts, answers, tool arguments and results: all, all but what looks like a secret,
     or nothing."""

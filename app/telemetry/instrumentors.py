@@ -20,7 +20,7 @@ _INSTRUMENTORS = {
 }
 
 
-_PROBES = r"^\w+://[^/]+/(livez|readyz|metrics)$"
+_PROBES = r"^\w+://[^/]+/(livez|readyz|metrics|playground\.json|static/.*)?$"
 """What asks every few seconds. The same words elsewhere in a path are none."""
 
 

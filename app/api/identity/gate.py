@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 PUBLIC = {"/", "/livez", "/readyz"}
 """For everybody."""
+STATIC = "/static/"
+"""The playground's files are below it, for everybody too."""
 PAGES = {"/", "/docs", "/redoc", "/docs/oauth2-redirect"}
 """What a link on another site may lead to."""
 
@@ -79,7 +81,7 @@ class Gate:
         try:
             self._meant_for_here(headers)
             self._from_our_pages(scope, headers)
-            principal = ANYBODY if scope["path"] in PUBLIC else await self._identity.of(headers)
+            principal = ANYBODY if _is_public(scope["path"]) else await self._identity.of(headers)
         except AppError as error:
             self._metrics.rejected(error.kind)
             challenge = {"WWW-Authenticate": _challenge(headers)} if isinstance(error, Unauthorized) else None
@@ -112,6 +114,10 @@ class Gate:
             foreign = origin.partition("://")[2] != headers.get("host")
         if foreign and not (scope["path"] in PAGES and scope["method"] == "GET" and origin is None):
             raise Forbidden("Pages of that site may not call this service: CORS_ORIGINS lists those that may.")
+
+
+def _is_public(path: str) -> bool:
+    return path in PUBLIC or path.startswith(STATIC)
 
 
 def _name_in(authority: str) -> str | None:

@@ -1,0 +1,35 @@
+// Below a turn: what it took, what can be done with it, and what a person thinks of it.
+import { rate, send, showTrace, words } from "./actions.js";
+import { cost, duration } from "./figures.js";
+import { busy } from "./state.js";
+import { Copy, html, Icon, IconButton, useState } from "./ui.js";
+
+export function Foot({ turn }) {
+  const [asking, setAsking] = useState(false);
+  const vote = (score) => {
+    rate(turn, score);
+    setAsking(true);
+  };
+  const comment = (event) => {
+    event.preventDefault();
+    rate(turn, turn.feedback.score, new FormData(event.target).get("comment").trim());
+    setAsking(false);
+  };
+  const { usage } = turn;
+  return html`<footer class="foot">
+    <div class="bar">
+      ${turn.runId && html`<${IconButton} icon="up" label="Good answer" aria-pressed=${turn.feedback?.score === 1} onClick=${() => vote(1)} />
+        <${IconButton} icon="down" label="Bad answer" aria-pressed=${turn.feedback?.score === 0} onClick=${() => vote(0)} />`}
+      <${Copy} text=${() => words(turn.output ?? turn.items.at(-1)?.message.content ?? "")} />
+      ${turn.task !== null && html`<button type="button" class="quiet" disabled=${Boolean(busy())} onClick=${() => send(turn.task)}><${Icon} name="retry" />Retry</button>`}
+      ${turn.runId && html`<button type="button" class="quiet figures" onClick=${() => showTrace(turn)}>
+        ${turn.endedAt && duration(turn.endedAt - turn.startedAt)}${usage && ` · ${(usage.input_tokens + usage.output_tokens).toLocaleString("en")} tokens`}${usage?.cost_usd ? ` · ${cost(usage.cost_usd)}` : ""}<${Icon} name="trace" />
+      </button>`}
+    </div>
+    ${asking && html`<form class="comment" onSubmit=${comment}>
+      <label><span class="unseen">Comment</span><input name="comment" maxlength="4096" placeholder="Tell why, if you like" autocomplete="off" /></label>
+      <button class="primary">Send</button>
+    </form>`}
+    ${turn.feedback && !asking && html`<p class="faint" role="status">Thank you.</p>`}
+  </footer>`;
+}

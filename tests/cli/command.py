@@ -17,12 +17,19 @@ from anyio.abc import Process
 from tests.process import environment
 from tests.servers.openai_wire import OpenAIWire
 
-ON_A_TERMINAL = """\
-import os, sys
-os.close(os.open(os.ttyname(0), os.O_RDWR))
+HEEDING = """\
+import os, signal, sys
+signal.signal(signal.SIGINT, signal.SIG_DFL)
 os.execv(sys.executable, [sys.executable, *sys.argv[1:]])
 """
-"""Makes the terminal that is there as stdin the one whose Ctrl-C reaches the command."""
+"""For a command that heeds Ctrl-C, whether or not the tests run where that is ignored: in the background, say."""
+ON_A_TERMINAL = """\
+import os, signal, sys
+os.close(os.open(os.ttyname(0), os.O_RDWR))
+signal.signal(signal.SIGINT, signal.SIG_DFL)
+os.execv(sys.executable, [sys.executable, *sys.argv[1:]])
+"""
+"""The same, and the terminal that is there as stdin is made the one whose Ctrl-C reaches the command."""
 
 
 def asks(openai: OpenAIWire) -> dict[str, str]:

@@ -156,7 +156,7 @@ async def cutting(url: str, *cuts: int) -> AsyncIterator[Proxy]:
 async def test_a_network_that_drops_loses_and_doubles_nothing(openai: OpenAIWire, tmp_path: Path) -> None:
     """Cut in the middle of the words: it comes back by `Last-Event-ID`, to the same run."""
     words = " ".join(f"word{number}" for number in range(60))
-    openai.replies = lambda _: Text(words, usage=Usage(3, 60))
+    openai.replies = lambda _: Text(words, usage=Usage(3, 60), interval_s=0.01)  # else they come in few events
     async with started(tmp_path, asks(openai)) as service, cutting(service.url, 3000, 4000) as proxy:
         said = await waggle(tmp_path, {}, "run", "assistant", "Hi", "--url", proxy.url)
     assert said.out == words + "\n"

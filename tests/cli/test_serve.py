@@ -10,7 +10,7 @@ from subprocess import PIPE, STDOUT
 
 import anyio
 
-from tests.cli.command import replaying
+from tests.cli.command import HEEDING, replaying
 from tests.process import ServiceProcess, environment
 
 AGENT = "from app.agents.catalog import assistant as build\n"
@@ -19,7 +19,7 @@ AGENT = "from app.agents.catalog import assistant as build\n"
 @asynccontextmanager
 async def serve(folder: Path, variables: dict[str, str], *words: str) -> AsyncIterator[ServiceProcess]:
     process = await anyio.open_process(
-        [sys.executable, "-m", "app", "serve", *words],
+        [sys.executable, "-c", HEEDING, "-m", "app", "serve", *words],
         cwd=folder,
         env=environment(folder / "data", variables),
         stdout=PIPE,

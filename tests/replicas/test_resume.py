@@ -46,7 +46,7 @@ async def test_no_event_is_lost_doubled_or_out_of_order(replicas: Replicas, open
         seen: list[Event] = []
         while not seen or not seen[-1].type.startswith("run.c"):
             client = chance.choice(replicas.clients)
-            number = chance.choice((1, 1, 2, 5, 20))
+            number = chance.choice((1, 1, 1, 2, 3))  # words that came at once are one event
             seen += await some_events(client, started["run_id"], seen[-1].id if seen else None, number)
             cycles += 1
         assert [event.data["seq"] for event in seen] == list(range(1, len(seen) + 1))

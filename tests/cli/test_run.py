@@ -1,9 +1,6 @@
 """`waggle run` with its output in pipes, as scripts call it."""
 
-import asyncio
 import json
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -13,7 +10,7 @@ from tests.cli.command import asks, replaying, waggle
 from tests.process import started
 from tests.servers.openai_wire import OpenAIWire
 from tests.servers.otlp import Collector
-from tests.servers.proxy import Proxy
+from tests.servers.proxy import Proxy, breaking
 from tests.servers.replies import HttpError, Text, Usage
 
 KEY = "sk-acme-0123456789"
@@ -141,23 +138,11 @@ class Posted(Proxy):
         return self.last
 
 
-@asynccontextmanager
-async def cutting(url: str, *cuts: int) -> AsyncIterator[Proxy]:
-    proxy = Posted([url], cuts)
-    server = await asyncio.start_server(proxy.connected, "127.0.0.1", 0)
-    proxy.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-    try:
-        yield proxy
-    finally:
-        server.close()
-        await proxy.close()
-
-
 async def test_a_network_that_drops_loses_and_doubles_nothing(openai: OpenAIWire, tmp_path: Path) -> None:
     """Cut in the middle of the words: it comes back by `Last-Event-ID`, to the same run."""
     words = " ".join(f"word{number}" for number in range(60))
     openai.replies = lambda _: Text(words, usage=Usage(3, 60), interval_s=0.01)  # else they come in few events
-    async with started(tmp_path, asks(openai)) as service, cutting(service.url, 3000, 4000) as proxy:
+    async with started(tmp_path, asks(openai)) as service, breaking([service.url], [3000, 4000], Posted) as proxy:
         said = await waggle(tmp_path, {}, "run", "assistant", "Hi", "--url", proxy.url)
     assert said.out == words + "\n"
     assert said.status == 0, said.err

@@ -95,9 +95,9 @@ class _Connection:
 
 
 @asynccontextmanager
-async def breaking(upstreams: Iterable[str], cuts: Iterable[int]) -> AsyncIterator[Proxy]:
+async def breaking(upstreams: Iterable[str], cuts: Iterable[int], kind: type[Proxy] = Proxy) -> AsyncIterator[Proxy]:
     """A proxy on a free port, in front of these URLs."""
-    proxy = Proxy(upstreams, cuts)
+    proxy = kind(upstreams, cuts)
     server = await asyncio.start_server(proxy.connected, "127.0.0.1", 0)
     proxy.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
     try:

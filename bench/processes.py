@@ -12,6 +12,7 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent
 PAGE = os.sysconf("SC_PAGE_SIZE")
 TICK = os.sysconf("SC_CLK_TCK")
+STOP_S = 30
 KEPT = ("PATH", "HOME", "LANG", "SSL_CERT_FILE")
 
 
@@ -35,8 +36,9 @@ def process(
     finally:
         begun.terminate()
         try:
-            begun.wait(20)
+            begun.wait(STOP_S)
         except subprocess.TimeoutExpired:
+            print(f"It did not stop in {STOP_S} s: killed.")
             begun.kill()
             begun.wait()
 

@@ -9,19 +9,18 @@ RSS after a collection and `malloc_trim`; and before and after, when nobody asks
 import argparse
 import asyncio
 import json
-import os
 import signal
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 from typing import Any
 
 import httpx
+from processes import process
 from soak_users import Tally, User
 
 from tests.servers.postgres import running
@@ -51,28 +50,10 @@ SETTINGS = {
 }
 
 
-@contextmanager
-def process(command: list[str], log: Path, variables: dict[str, str]) -> Iterator[subprocess.Popen[str]]:
+def python(command: list[str], log: Path, variables: dict[str, str]) -> AbstractContextManager[subprocess.Popen[str]]:
     """A Python process, whose errors are in the log; ended at the end."""
-    kept = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
-    with log.open("w") as errors:
-        begun = subprocess.Popen(
-            [sys.executable, *command],
-            env=kept | {"PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"} | variables,
-            cwd=log.parent,
-            stdout=subprocess.PIPE,
-            stderr=errors,
-            text=True,
-        )
-    try:
-        yield begun
-    finally:
-        begun.terminate()
-        try:
-            begun.wait(30)
-        except subprocess.TimeoutExpired:
-            begun.kill()
-            print("It did not stop in 30 s: killed.")
+    set_ = {"PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
+    return process([sys.executable, *command], set_ | variables, log, piped=True)
 
 
 class Service:
@@ -178,7 +159,7 @@ def report(
 
 def around(stack: ExitStack, folder: Path, wanted: argparse.Namespace) -> Service:
     """Start it all; each is stopped when the stack is closed."""
-    world = stack.enter_context(process([str(ROOT / "bench/soak_world.py"), str(wanted.faults)], folder / "world", {}))
+    world = stack.enter_context(python([str(ROOT / "bench/soak_world.py"), str(wanted.faults)], folder / "world", {}))
     assert world.stdout is not None
     where: dict[str, Any] = json.loads(world.stdout.readline())
     variables = SETTINGS | {
@@ -191,7 +172,7 @@ def around(stack: ExitStack, folder: Path, wanted: argparse.Namespace) -> Servic
         server = stack.enter_context(running())
         variables["DATABASE_URL"] = server.url(server.create())
     served = stack.enter_context(
-        process([str(ROOT / "bench/soaked.py")], folder / "log", variables | {"LOG_LEVEL": "info"})
+        python([str(ROOT / "bench/soaked.py")], folder / "log", variables | {"LOG_LEVEL": "info"})
     )
     return Service(folder, served, _listening(folder / "log", served))
 

@@ -13,10 +13,11 @@ from starlette.middleware.cors import CORSMiddleware
 
 from app import VERSION
 from app.agents.registry import Registry
-from app.api import agents, export, health, metrics, openapi, playground, problems, runs, sessions
+from app.api import agents, export, health, metrics, openai_chat, openapi, playground, problems, runs, sessions
 from app.api.dependencies import Parts, Permitted
 from app.api.identity.gate import Gate, Identity
 from app.api.middleware import BodyLimit, Named
+from app.api.worded import Worded
 from app.runs.bells import Bells
 from app.runs.control import Control
 from app.runs.deletion import Deletion
@@ -110,7 +111,8 @@ def create_app(settings: Settings | None = None, worker: Worker | None = None) -
     if siblings is not None:
         siblings.answer("metrics", telemetry.metrics.told)
         siblings.answer("trace", telemetry.store.told)
-    for module in (health, metrics) if settings.role == "worker" else (agents, runs, sessions, export, health, metrics):
+    probes = (health, metrics)
+    for module in probes if settings.role == "worker" else (agents, runs, sessions, export, openai_chat, *probes):
         app.include_router(module.router, dependencies=[Permitted])
     if settings.playground and settings.role != "worker":
         playground.install(app)
@@ -133,6 +135,7 @@ def create_app(settings: Settings | None = None, worker: Worker | None = None) -
                 "Location",
             ],
         )
+    app.add_middleware(Worded, words={openai_chat.PREFIX: openai_chat.worded})
     app.add_middleware(Named)
     use_stable_http_names()
     instrument_app(app)

@@ -3,14 +3,13 @@
 import asyncio
 import json
 import logging
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from typing import Any
 
 import orjson
 from autogen_agentchat.base import ChatAgent, TaskResult, Team
-from autogen_agentchat.messages import BaseChatMessage, HandoffMessage, MultiModalMessage, TextMessage
-from autogen_core import Image
+from autogen_agentchat.messages import BaseChatMessage, HandoffMessage
 
 from app.agents.adoption import clients_of, participants_of, parts_of
 from app.agents.bounds import MAX_CHARS
@@ -18,16 +17,16 @@ from app.agents.cancellation import RunToken
 from app.agents.checkpoint import Checkpoint
 from app.agents.desk import DESK, Desk, Question, changed
 from app.agents.halves import whole
-from app.agents.images import Kept
 from app.agents.journal import JOURNAL, Journal
 from app.agents.ledger import LEDGER, Ledger
 from app.agents.provider_errors import classify
+from app.agents.recollection import has_memory, message_of, recall
 from app.agents.resumption import Retold, answered, handed_over, shape_of
 from app.agents.translation import Told, Translator
 from app.errors import AppError, InvalidInput, RunFailed, StateConflict
 from app.events import MessageAdded, Usage
 from app.messages import Handoff, Message, Structured, Text
-from app.task import ImagePart, Task
+from app.task import ImagePart, Task, Turn
 from app.telemetry.steps import step
 
 logger = logging.getLogger(__name__)
@@ -45,6 +44,8 @@ class Conversation:
         self._journal = Journal()
         self._desk = Desk(name, self._journal, self.cancel)
         self._task: BaseChatMessage | None = None
+        self._before: list[BaseChatMessage] = []
+        """What was said before the task, where it can only be told with it."""
         self._state: bytes | None = None
         """What the leg began with, where that is not the session's state."""
         self._retold: Retold | None = None
@@ -60,17 +61,13 @@ class Conversation:
 
     async def prepare(self, task: Task) -> None:
         """Take the task, whose images were looked at; raises InvalidInput for what this agent's models cannot take."""
-        if isinstance(task, str):
-            self._task = TextMessage(content=task, source="user")
-            return
-        has_images = any(isinstance(part, ImagePart) for part in task)
+        has_images = not isinstance(task, str) and any(isinstance(part, ImagePart) for part in task)
         if has_images and not all(client.model_info["vision"] for client in clients_of(self._agent)):
             raise InvalidInput(
                 f"The model of agent {self._name!r} takes no images.",
                 errors=[{"loc": ["body", "task"], "msg": "The agent's model takes text only."}],
             )
-        content: list[str | Image] = [Kept.of(part.url) if isinstance(part, ImagePart) else part.text for part in task]
-        self._task = MultiModalMessage(content=content, source="user")
+        self._task = message_of(task)
 
     async def load(self, state: bytes | None) -> None:
         """Take up the conversation where a completed run left it; raises StateConflict."""
@@ -90,6 +87,17 @@ class Conversation:
         if _kinds(state) != _kinds(await self._agent.save_state()):
             raise ValueError("another kind of agent saved it, or a team of others")
         await self._agent.load_state(state)
+
+    async def recall(self, history: Sequence[Turn], *, resumed: bool) -> None:
+        """Know what the client says was said before, in a session that is new; one that is `resumed` may know it."""
+        if not history:
+            return
+        if not has_memory(self._agent):
+            self._before = [message_of(turn.content, turn.role) for turn in history]
+        elif not resumed:
+            with step(f"load_state {self._name}", {"waggle.history.turns": len(history)}):
+                await recall(self._agent, history)
+                self._state = _written(await self._agent.save_state())
 
     async def resume(self, content: bytes, answer: Any, state: bytes | None) -> None:
         """Take up a run that waited, with a person's answer: in place of `prepare` and `load`, whose `state` it is.
@@ -143,13 +151,15 @@ class Conversation:
         last: Any = None
         translator = Translator([member.name for member in participants_of(self._agent)])
         try:
-            stream = self._agent.run_stream(task=self._task, cancellation_token=self._token)
+            stream = self._agent.run_stream(task=self._asked(), cancellation_token=self._token)
             async with aclosing(stream):
                 self._desk.listen()
                 async for item in stream:
                     self._desk.hear()
                     if isinstance(item, TaskResult):
                         self.stop_reason, last = item.stop_reason, item.messages[-1] if item.messages else None
+                    elif item in self._before:
+                        pass  # AutoGen tells the whole task
                     elif not self._desk.stopped:  # what a stopped agent still says is nobody's
                         for told in translator.translate(item):
                             if self._retold is not None and self._retold.has(told):
@@ -172,6 +182,9 @@ class Conversation:
                 why = f"Agent {self._name!r} failed with {type(error).__name__}; the service's log says why."
                 raise (classify(error) or self._ledger.failure or RunFailed(why)) from error
             self.question = self._desk.question
+
+    def _asked(self) -> BaseChatMessage | Sequence[BaseChatMessage] | None:
+        return self._task if self._task is None or not self._before else [*self._before, self._task]
 
     async def _ended(self, last: Any) -> None:
         """A person may be asked by the very end: `last` is what was said last."""

@@ -1,75 +1,22 @@
 """/agents: which there are; run one; stream one; run one in the background."""
 
-import asyncio
-from dataclasses import dataclass
-from hashlib import sha256
 from typing import Annotated, Any
 
-import anyio
-import orjson
-from fastapi import APIRouter, Depends, Header, Query, Request, Response
+from fastapi import APIRouter, Query, Response
 from sse_starlette import EventSourceResponse
-from uuid_utils import uuid7
 
 from app.agents.card import AgentCard
-from app.api.dependencies import (
-    CallerDep,
-    JsonOnly,
-    Parts,
-    PartsDep,
-    PrincipalDep,
-    SessionHeader,
-    UserHeader,
-    either,
-    parts_of,
-    principal_of,
-)
-from app.api.identity.principal import Principal
+from app.api.beginning import RUN_PROBLEMS, Asked, AskedDep, Wanted, begun, outcome_of, request_of
+from app.api.dependencies import CallerDep, JsonOnly, PartsDep, PrincipalDep
 from app.api.problems import problems
 from app.api.schemas import OnDisconnect, RunIn, SessionId
 from app.api.streams import STREAMED, LastEventId, finished_response, resumed, run_headers, started_stream
-from app.errors import AppError, InvalidInput, RateLimited
 from app.events import Run
-from app.runs.run import RunRequest, Started
-from app.store.runs import IfBusy, Key
+from app.runs.run import RunRequest
+from app.store.runs import IfBusy
 from app.wire import native
 
 router = APIRouter(prefix="/agents", tags=["agents"])
-
-RUN_PROBLEMS = problems(400, 401, 403, 404, 409, 410, 413, 415, 422, 429, 500, 502, 503, 504)
-IdempotencyKey = Annotated[
-    str | None,
-    Header(
-        alias="Idempotency-Key",
-        min_length=1,
-        max_length=255,
-        description="The same key and body within 24 hours are the same run: joined while it goes on, then replayed.",
-    ),
-]
-
-
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """What each way to begin a run takes beside its task."""
-
-    request: Request
-    parts: Parts
-    principal: Principal
-    user: str | None
-    session: str | None
-    key: str | None
-
-
-async def _asked(
-    request: Request,
-    user: UserHeader = None,
-    session: SessionHeader = None,
-    key: IdempotencyKey = None,
-) -> Asked:
-    return Asked(request, parts_of(request), principal_of(request), user, session, key)
-
-
-AskedDep = Annotated[Asked, Depends(_asked)]
 
 
 @router.get("")
@@ -93,16 +40,7 @@ async def run_agent(name: str, body: RunIn, asked: AskedDep) -> Response:
 
     A run that comes to wait for a person is answered as it then stands: `input_required`.
     """
-    parts = asked.parts
-    started = await _begun(asked, _wanted(name, body, asked))
-    with parts.runner.audience.watch(started.run.run_id):
-        outcome = await _until_outcome_or_gone(asked, started)
-    if outcome is None:
-        parts.telemetry.metrics.disconnected("left")
-        if started.live is not None:  # also when nobody is there to read it: this request's span is the run's root
-            await asyncio.wait([started.live.finished])
-        outcome = await parts.runs.get(started.run.run_id, started.caller)
-    return finished_response(outcome)
+    return finished_response(await outcome_of(asked, await begun(asked, _wanted(name, body, asked))))
 
 
 @router.post(
@@ -117,7 +55,7 @@ async def stream_agent(name: str, body: RunIn, asked: AskedDep, last_event_id: L
     wanted = _wanted(name, body, asked)
     if last_event_id:
         return await resumed(asked.parts, wanted.caller, last_event_id)
-    return started_stream(asked.parts, await _begun(asked, wanted))
+    return started_stream(asked.parts, await begun(asked, wanted))
 
 
 @router.get("/{name}/stream", response_class=EventSourceResponse, responses=RUN_PROBLEMS | STREAMED)
@@ -143,7 +81,7 @@ async def stream_agent_by_url(
         if_busy=if_busy,
         on_disconnect=on_disconnect,
     )
-    return started_stream(asked.parts, await _begun(asked, _wanted(name, body, asked)))
+    return started_stream(asked.parts, await begun(asked, _wanted(name, body, asked)))
 
 
 @router.post("/{name}/runs", response_model=Run, status_code=202, responses=RUN_PROBLEMS, dependencies=[JsonOnly])
@@ -153,7 +91,7 @@ async def start_agent(name: str, body: RunIn, asked: AskedDep) -> Response:
     It goes on whoever watches, and begins anew on another process where its own dies. `GET /runs/{run_id}` shows how
     it stands, `GET /runs/{run_id}/stream` what happens in it.
     """
-    run = (await _begun(asked, _wanted(name, body, asked, background=True))).run
+    run = (await begun(asked, _wanted(name, body, asked, background=True))).run
     return Response(
         native.response(run),
         status_code=202,
@@ -162,62 +100,20 @@ async def start_agent(name: str, body: RunIn, asked: AskedDep) -> Response:
     )
 
 
-async def _begun(asked: Asked, wanted: RunRequest) -> Started:
-    """Begin or join the run, if the caller may begin one now; what is left of its rate is told with the answer."""
-    parts = asked.parts
-    if parts.rates is not None:
-        allowance = await parts.rates.count(wanted.caller)
-        asked.request.state.headers = allowance.headers
-        if not allowance.allowed:
-            raise RateLimited("The caller has begun as many runs as it may for now.", retry_after_s=allowance.reset_s)
-    return await parts.runner.start(wanted)
-
-
 def _wanted(name: str, body: RunIn, asked: Asked, *, background: bool = False) -> RunRequest:
-    parts, key = asked.parts, asked.key
-    limit = parts.settings.run_timeout_s
-    asked.principal.must("run", name)
-    caller = asked.principal.caller(either(asked.user, body.user_id, "X-User-ID", ["body", "user_id"]))
-    if (length := body.length) > parts.settings.max_task_chars:
-        raise InvalidInput(
-            f"The task is longer than the {parts.settings.max_task_chars} characters that MAX_TASK_CHARS allows.",
-            errors=[{"loc": ["body", "task"], "msg": f"Has {length} characters."}],
-        )
-    session_id = either(asked.session, body.session_id, "X-Session-ID", ["body", "session_id"])
-    if body.webhook_url is not None:
-        parts.webhooks.check(body.webhook_url)
-    the_same = [name, session_id, body.model_dump(mode="json", exclude={"user_id", "session_id"})]
-    return RunRequest(
-        agent=name,
-        task=body.to_task(),
-        caller=caller,
-        session_id=session_id or str(uuid7()),
-        metadata=body.metadata,
-        timeout_s=min(body.timeout_s or limit, limit),
-        if_busy=body.if_busy,
-        on_disconnect=body.on_disconnect or ("continue" if background else "cancel"),
-        background=background,
-        key=Key(key, sha256(orjson.dumps(the_same, option=orjson.OPT_SORT_KEYS)).digest()) if key else None,
-        webhook_url=body.webhook_url,
+    return request_of(
+        asked,
+        Wanted(
+            agent=name,
+            task=body.to_task(),
+            body=body.model_dump(mode="json", exclude={"user_id", "session_id"}),
+            session_id=body.session_id,
+            user_id=body.user_id,
+            metadata=body.metadata,
+            timeout_s=body.timeout_s,
+            if_busy=body.if_busy,
+            on_disconnect=body.on_disconnect,
+            background=background,
+            webhook_url=body.webhook_url,
+        ),
     )
-
-
-async def _until_outcome_or_gone(asked: Asked, started: Started) -> Run | None:
-    outcome: Run | None = None
-    failure: AppError | None = None
-
-    async def gone() -> None:
-        while (await asked.request.receive())["type"] != "http.disconnect":
-            pass
-        group.cancel_scope.cancel()
-
-    async with anyio.create_task_group() as group:
-        group.start_soon(gone)
-        try:
-            outcome = await asked.parts.viewing.outcome(started)
-        except AppError as error:  # the group would wrap it
-            failure = error
-        group.cancel_scope.cancel()
-    if failure is not None:
-        raise failure
-    return outcome

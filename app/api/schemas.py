@@ -17,6 +17,12 @@ UserId = Annotated[str, StringConstraints(pattern=r"^[\x21-\x7e]{1,128}$")]
 RunId = Annotated[str, StringConstraints(pattern=r"^[\x21-\x7e]{1,36}$")]
 NO_NUL = r"^[^\x00]*$"
 """What Postgres keeps as text."""
+IMAGE_URL = r"^(data:image/(png|jpeg|gif|webp);base64,|https?://)"
+Metadata = Annotated[
+    dict[Annotated[str, Field(min_length=1, max_length=512)], Annotated[str, Field(max_length=512)]],
+    BeforeValidator(few_fields),
+    Field(max_length=16),
+]
 OnDisconnect = Literal["cancel", "continue"]
 
 
@@ -41,7 +47,7 @@ class TextPartIn(Body):
 class ImageUrl(Body):
     """Where an image is."""
 
-    url: str = Field(pattern=r"^(data:image/(png|jpeg|gif|webp);base64,|https?://)")
+    url: str = Field(pattern=IMAGE_URL)
     """A `data:image/png;base64,…` URI, of a PNG, JPEG, GIF or WebP image; with IMAGE_URLS=on, where one is: `https://…`."""
 
 
@@ -73,10 +79,7 @@ class RunIn(Body):
     """The conversation to go on with; a new one is made where it is missing or unknown."""
     user_id: UserId | None = None
     """The end user that the session belongs to."""
-    metadata: Annotated[
-        dict[Annotated[str, Field(min_length=1, max_length=512)], Annotated[str, Field(max_length=512)]],
-        BeforeValidator(few_fields),
-    ] = Field(default_factory=dict, max_length=16)
+    metadata: Metadata = Field(default_factory=dict)
     """Up to 16 pairs of strings, on every span of the run."""
     timeout_s: float | None = Field(None, gt=0, allow_inf_nan=False)
     """Seconds the run may take; the service's own deadline counts where it is shorter."""
@@ -88,13 +91,6 @@ class RunIn(Body):
     (`continue`, as `runs` does)."""
     webhook_url: Annotated[str, Field(min_length=1, max_length=2048)] | None = None
     """Where the run's end is told, signed as https://www.standardwebhooks.com says."""
-
-    @property
-    def length(self) -> int:
-        """The characters of its text."""
-        if isinstance(self.task, str):
-            return len(self.task)
-        return sum(len(part.text) for part in self.task if isinstance(part, TextPartIn))
 
     def to_task(self) -> Task:
         if isinstance(self.task, str):

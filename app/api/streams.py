@@ -2,8 +2,10 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Mapping
+from functools import partial
 from math import inf
+from types import MappingProxyType
 from typing import Annotated, Any, Literal
 
 from fastapi import Header, Response
@@ -56,13 +58,26 @@ STREAMED: dict[int | str, dict[str, Any]] = {
 """The `responses` of a route that streams."""
 
 
+NO_HEADERS: Mapping[str, str] = MappingProxyType({})
+Write = Callable[[AsyncIterator[list[Placed]]], AsyncIterator[bytes]]
+
+
 class RunStream(EventSourceResponse):
     """One viewer of a run: it watches from its creation until the connection is done, however that ends.
 
-    The request that executes the run lasts until that is over, watched or not: its span is the run's root.
+    `write` makes the protocol's frames of the events. The request that executes the run lasts until that is over,
+    watched or not: its span is the run's root.
     """
 
-    def __init__(self, parts: Parts, run: Run, events: AsyncIterator[list[Placed]], live: LiveRun | None) -> None:
+    def __init__(
+        self,
+        parts: Parts,
+        run: Run,
+        events: AsyncIterator[list[Placed]],
+        live: LiveRun | None,
+        write: Write,
+        headers: Mapping[str, str] = NO_HEADERS,
+    ) -> None:
         self._run = run
         self._live = live
         self._metrics = parts.telemetry.metrics
@@ -70,8 +85,8 @@ class RunStream(EventSourceResponse):
         self._settings = parts.settings
         self._ended: Literal["left", "max", "idle"] | None = "left"
         super().__init__(
-            native.frames(run.run_id, self._seen(events)),
-            headers={"Cache-Control": "no-cache", **run_headers(run)},
+            write(self._seen(events)),
+            headers={"Cache-Control": "no-cache", **run_headers(run), **headers},
             sep="\n",
             send_timeout=parts.settings.stream_send_timeout_s,
         )
@@ -112,9 +127,12 @@ class RunStream(EventSourceResponse):
         self._ended = "max"
 
 
-def started_stream(parts: Parts, started: Started) -> Response:
-    """The events of a run that this request started, or joined."""
-    return RunStream(parts, started.run, parts.viewing.follow(started), started.live)
+def started_stream(
+    parts: Parts, started: Started, write: Write | None = None, headers: Mapping[str, str] = NO_HEADERS
+) -> Response:
+    """The events of a run that this request started, or joined; in Waggle's own protocol, unless another is written."""
+    write = write or partial(native.frames, started.run.run_id)
+    return RunStream(parts, started.run, parts.viewing.follow(started), started.live, write, headers)
 
 
 async def resumed(parts: Parts, caller: Caller, event_id: str) -> Response:
@@ -131,7 +149,7 @@ async def joined(parts: Parts, caller: Caller, run_id: str, after: Position | No
     view = await parts.viewing.open(run_id, caller, after)
     if view.events is None:
         return Response(status_code=204, headers=run_headers(view.run))
-    return RunStream(parts, view.run, view.events, None)
+    return RunStream(parts, view.run, view.events, None, partial(native.frames, run_id))
 
 
 def run_headers(run: Run) -> dict[str, str]:

@@ -14,7 +14,7 @@ from app.caller import Caller
 from app.events import Run, RunEvent, RunStatus
 from app.runs.log import RunLog
 from app.store.runs import IfBusy, Key
-from app.task import ImagePart, Task, TextPart
+from app.task import Task, Turn, kept, taken_up
 from app.telemetry.identity import Identity
 from app.telemetry.metrics import Metrics
 from app.telemetry.provider import current_trace_id
@@ -55,18 +55,16 @@ class RunRequest:
     if_busy: IfBusy = "reject"
     background: bool = False
     """Whether it goes through the queue, for any process to execute, and to begin anew where that one dies."""
+    history: tuple[Turn, ...] = ()
+    """What was said before, where the client keeps the conversation: of a session that is new with this run."""
     key: Key | None = None
     webhook_url: str | None = None
 
     def stored(self) -> dict[str, Any]:
         """What another process needs of it, as JSON."""
-        parts = (
-            self.task
-            if isinstance(self.task, str)
-            else [{"text": part.text} if isinstance(part, TextPart) else {"url": part.url} for part in self.task]
-        )
         return {
-            "task": parts,
+            "task": kept(self.task),
+            "history": [[turn.role, kept(turn.content)] for turn in self.history],
             "timeout_s": self.timeout_s,
             "on_disconnect": self.on_disconnect,
             "webhook_url": self.webhook_url,
@@ -89,12 +87,10 @@ def new_record(request: RunRequest) -> Run:
 
 def restored(run: Run, caller: Caller, stored: dict[str, Any]) -> RunRequest:
     """The request of a run that was admitted by another process."""
-    task = stored["task"]
     return RunRequest(
         agent=run.agent,
-        task=task
-        if isinstance(task, str)
-        else tuple(TextPart(part["text"]) if "text" in part else ImagePart(part["url"]) for part in task),
+        task=taken_up(stored["task"]),
+        history=tuple(Turn(role, taken_up(content)) for role, content in stored.get("history", ())),
         caller=caller,
         session_id=run.session_id,
         metadata=run.metadata,

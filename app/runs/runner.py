@@ -128,7 +128,13 @@ class Runner:
             raise Unavailable("The service is shutting down.", retry_after_s=5)
         if request.key is not None and (known := await self._store.joined(request.key, request.caller)) is not None:
             return Started(await self._store.get(known, request.caller), request.caller)
-        request = replace(request, task=await self._images.taken_in(request.task))
+        request = replace(
+            request,
+            task=await self._images.taken_in(request.task),
+            history=tuple(
+                [replace(turn, content=await self._images.taken_in(turn.content)) for turn in request.history]
+            ),
+        )
         record = new_record(request)
         identity = identity_of(record, request.caller)
         span = RunSpan.of_request(identity, as_text(request.task))

@@ -119,6 +119,7 @@ class Work:
             claim = await self._claim
             if claim.checkpoint is None:
                 await conversation.load(claim.saved.state)
+            await conversation.recall(run.request.history, resumed=claim.checkpoint is not None)
             self._begin(claim, conversation)
             asked = time.perf_counter()
             async with aclosing(conversation.run()) as stream:

@@ -13,7 +13,20 @@ from starlette.middleware.cors import CORSMiddleware
 
 from app import VERSION
 from app.agents.registry import Registry
-from app.api import agents, export, health, metrics, openai_chat, openapi, playground, problems, runs, sessions
+from app.api import (
+    agents,
+    export,
+    health,
+    metrics,
+    openai_chat,
+    openai_common,
+    openai_responses,
+    openapi,
+    playground,
+    problems,
+    runs,
+    sessions,
+)
 from app.api.dependencies import Parts, Permitted
 from app.api.identity.gate import Gate, Identity
 from app.api.middleware import BodyLimit, Named
@@ -111,8 +124,8 @@ def create_app(settings: Settings | None = None, worker: Worker | None = None) -
     if siblings is not None:
         siblings.answer("metrics", telemetry.metrics.told)
         siblings.answer("trace", telemetry.store.told)
-    probes = (health, metrics)
-    for module in probes if settings.role == "worker" else (agents, runs, sessions, export, openai_chat, *probes):
+    probes, protocols = (health, metrics), (openai_chat, openai_responses)
+    for module in probes if settings.role == "worker" else (agents, runs, sessions, export, *protocols, *probes):
         app.include_router(module.router, dependencies=[Permitted])
     if settings.playground and settings.role != "worker":
         playground.install(app)
@@ -135,7 +148,7 @@ def create_app(settings: Settings | None = None, worker: Worker | None = None) -
                 "Location",
             ],
         )
-    app.add_middleware(Worded, words={openai_chat.PREFIX: openai_chat.worded})
+    app.add_middleware(Worded, words={openai_common.PREFIX: openai_common.worded})
     app.add_middleware(Named)
     use_stable_http_names()
     instrument_app(app)

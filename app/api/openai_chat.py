@@ -1,24 +1,23 @@
 """/v1: agents for clients of OpenAI's chat completions. What an agent cannot heed is refused, or ignored."""
 
 import time
-from collections.abc import Mapping
 from functools import partial
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Response
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from app.api.beginning import RUN_PROBLEMS, AskedDep, Wanted, begun, outcome_of, request_of
 from app.api.dependencies import JsonOnly, PartsDep, PrincipalDep
+from app.api.openai_common import Lenient, as_json
 from app.api.problems import problem_response, problems
 from app.api.schemas import IMAGE_URL, Metadata, UserId
-from app.api.streams import NO_HEADERS, finished_response, run_headers, started_stream
+from app.api.streams import finished_response, run_headers, started_stream
 from app.errors import InvalidInput
 from app.events import RunStatus
 from app.task import ImagePart, TextPart, Turn
 from app.wire import openai_chat
 
-PREFIX = "/v1/"
 router = APIRouter(prefix="/v1", tags=["openai"])
 ANSWERED: dict[int | str, dict[str, Any]] = {
     200: {
@@ -27,12 +26,6 @@ ANSWERED: dict[int | str, dict[str, Any]] = {
     }
 }
 _SERVED_SINCE = int(time.time())
-
-
-class Lenient(BaseModel):
-    """Fields that are not described are ignored: clients send what their models take."""
-
-    model_config = ConfigDict(extra="ignore", use_attribute_docstrings=True)
 
 
 class Where(Lenient):
@@ -133,13 +126,13 @@ class ChatIn(Lenient):
 async def list_models(parts: PartsDep, principal: PrincipalDep) -> Response:
     """The agents that are served, as models."""
     names = [name for name, card in sorted(parts.registry.cards.items()) if card.status == "ready"]
-    return _json(openai_chat.models({name: _SERVED_SINCE for name in names if principal.may("read", name)}))
+    return as_json(openai_chat.models({name: _SERVED_SINCE for name in names if principal.may("read", name)}))
 
 
 @router.get("/models/{name}", responses=problems(404))
 async def get_model(name: str, parts: PartsDep) -> Response:
     """One of them."""
-    return _json(openai_chat.model(parts.registry.card(name).name, _SERVED_SINCE))
+    return as_json(openai_chat.model(parts.registry.card(name).name, _SERVED_SINCE))
 
 
 @router.post("/chat/completions", responses=RUN_PROBLEMS | ANSWERED, dependencies=[JsonOnly])
@@ -173,17 +166,7 @@ async def complete(body: ChatIn, asked: AskedDep) -> Response:
         return problem_response(openai_chat.why(outcome), headers=run_headers(outcome))
     if outcome.status is RunStatus.FAILED:
         return finished_response(outcome)
-    return _json(openai_chat.response(outcome), run_headers(outcome))
-
-
-def worded(problem: Mapping[str, Any]) -> tuple[int, bytes, Mapping[str, str]]:
-    """A problem as OpenAI's clients read them. The SDKs try no failed run again: its tools have been called."""
-    status = 400 if problem["status"] == 422 else problem["status"]
-    return status, openai_chat.error(problem), {"x-should-retry": "false"} if problem.get("run_id") else {}
-
-
-def _json(content: bytes, headers: Mapping[str, str] = NO_HEADERS) -> Response:
-    return Response(content, media_type="application/json", headers=headers)
+    return as_json(openai_chat.response(outcome), run_headers(outcome))
 
 
 def _turn(message: SystemIn | UserIn | AssistantIn | ToolIn) -> Turn | None:

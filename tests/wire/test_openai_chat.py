@@ -141,7 +141,7 @@ async def test_a_word_of_the_past_ends_no_team(folder: Folder, openai: OpenAIWir
 
 async def test_tools_are_called_here(openai: OpenAIWire, with_openai: dict[str, Any]) -> None:
     """The client sees the answer, and by the extension what was done; it is asked to call nothing."""
-    calls = ToolCalls((ToolCall("forecast", {"city": "Paris"}),))
+    calls = ToolCalls((ToolCall("weather", {"city": "Paris"}),))
     openai.replies = lambda request: Text("Sunny.") if request.asked.results else calls
     tools: Any = [{"type": "function", "function": {"name": "mine", "parameters": {"type": "object"}}}]
     async with chatting(with_openai) as (client, _):
@@ -275,6 +275,7 @@ async def test_a_client_that_leaves(openai: OpenAIWire, with_openai: dict[str, A
     async with chatting(with_openai) as (client, service):
         async with await client.chat.completions.create(messages=HELLO, model="assistant", stream=True) as stream:
             first = await anext(aiter(stream))
+            await until(lambda: openai.open_streams == 1)
         await until(lambda: openai.abandoned == 1)
         with pytest.raises(sdk.APITimeoutError):
             await client.chat.completions.create(messages=HELLO, model="assistant", timeout=0.5)

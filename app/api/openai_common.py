@@ -1,0 +1,28 @@
+"""What the routes of OpenAI's protocols have in common."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from fastapi import Response
+from pydantic import BaseModel, ConfigDict
+
+from app.api.streams import NO_HEADERS
+from app.wire import openai_chat
+
+PREFIX = "/v1/"
+
+
+class Lenient(BaseModel):
+    """Fields that are not described are ignored: clients send what their models take."""
+
+    model_config = ConfigDict(extra="ignore", use_attribute_docstrings=True)
+
+
+def as_json(content: bytes, headers: Mapping[str, str] = NO_HEADERS) -> Response:
+    return Response(content, media_type="application/json", headers=headers)
+
+
+def worded(problem: Mapping[str, Any]) -> tuple[int, bytes, Mapping[str, str]]:
+    """A problem as OpenAI's clients read them. The SDKs try no failed run again: its tools have been called."""
+    status = 400 if problem["status"] == 422 else problem["status"]
+    return status, openai_chat.error(problem), {"x-should-retry": "false"} if problem.get("run_id") else {}

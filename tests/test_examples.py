@@ -1,9 +1,11 @@
 """The examples, served and run; the page that shows them shows what is there."""
 
 import re
+import sys
 from pathlib import Path
 from typing import Any
 
+import anyio
 import pytest
 
 from tests.agents.test_components import LACKING, REFUSED
@@ -114,3 +116,14 @@ def test_the_reasons_on_the_page() -> None:
     seen = {reason for _, reason in (*BROKEN.values(), *REFUSED.values())} | LACKING | {"it took too long to build"}
     assert len(shown) == 10
     assert set(shown) <= seen
+
+
+@pytest.mark.parametrize("script", ["chat.py", "responses.py"])
+async def test_openais_client(script: str, openai: OpenAIWire, with_openai: dict[str, Any]) -> None:
+    """The scripts print what the agent says."""
+    openai.replies = lambda _: Text("Hello, Zoe.")
+    async with serving(**with_openai) as service:
+        done = await anyio.run_process(
+            [sys.executable, str(ROOT / "examples" / "openai" / script), "Hi!"], env={"WAGGLE_URL": service.url}
+        )
+    assert "Hello, Zoe." in done.stdout.decode()

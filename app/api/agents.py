@@ -1,30 +1,18 @@
 """/agents: which there are; run one; stream one; run one in the background."""
 
 import asyncio
-from dataclasses import dataclass
 from hashlib import sha256
 from typing import Annotated, Any
 
 import anyio
 import orjson
-from fastapi import APIRouter, Depends, Header, Query, Request, Response
+from fastapi import APIRouter, Query, Request, Response
 from sse_starlette import EventSourceResponse
 from uuid_utils import uuid7
 
 from app.agents.card import AgentCard
-from app.api.dependencies import (
-    CallerDep,
-    JsonOnly,
-    Parts,
-    PartsDep,
-    PrincipalDep,
-    SessionHeader,
-    UserHeader,
-    either,
-    parts_of,
-    principal_of,
-)
-from app.api.identity.principal import Principal
+from app.api.beginning import Asked, AskedDep, Beginning
+from app.api.dependencies import CallerDep, JsonOnly, PartsDep, PrincipalDep, either
 from app.api.problems import problems
 from app.api.schemas import OnDisconnect, RunIn, SessionId
 from app.api.streams import STREAMED, LastEventId, finished_response, resumed, run_headers, started_stream
@@ -34,42 +22,9 @@ from app.runs.run import RunRequest, Started
 from app.store.runs import IfBusy, Key
 from app.wire import native
 
-router = APIRouter(prefix="/agents", tags=["agents"])
+router = APIRouter(prefix="/agents", tags=["agents"], route_class=Beginning)
 
 RUN_PROBLEMS = problems(400, 401, 403, 404, 409, 410, 413, 415, 422, 429, 500, 502, 503, 504)
-IdempotencyKey = Annotated[
-    str | None,
-    Header(
-        alias="Idempotency-Key",
-        min_length=1,
-        max_length=255,
-        description="The same key and body within 24 hours are the same run: joined while it goes on, then replayed.",
-    ),
-]
-
-
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """What each way to begin a run takes beside its task."""
-
-    request: Request
-    parts: Parts
-    principal: Principal
-    user: str | None
-    session: str | None
-    key: str | None
-
-
-async def _asked(
-    request: Request,
-    user: UserHeader = None,
-    session: SessionHeader = None,
-    key: IdempotencyKey = None,
-) -> Asked:
-    return Asked(request, parts_of(request), principal_of(request), user, session, key)
-
-
-AskedDep = Annotated[Asked, Depends(_asked)]
 
 
 @router.get("")
@@ -203,6 +158,11 @@ def _wanted(name: str, body: RunIn, asked: Asked, *, background: bool = False) -
 
 
 async def _until_outcome_or_gone(asked: Asked, started: Started) -> Run | None:
+    if started.live is not None:
+        if await _gone_before(asked.request, started.live.finished):
+            return None
+        if (run := started.live.finished.result()) is not None:
+            return run
     outcome: Run | None = None
     failure: AppError | None = None
 
@@ -221,3 +181,12 @@ async def _until_outcome_or_gone(asked: Asked, started: Started) -> Run | None:
     if failure is not None:
         raise failure
     return outcome
+
+
+async def _gone_before(request: Request, finished: "asyncio.Future[Run | None]") -> bool:
+    """Whether the client goes before that is done; no task waits for it, as two would cost a run more than its body."""
+    with anyio.CancelScope() as scope:
+        finished.add_done_callback(lambda _: scope.cancel())
+        while (await request.receive())["type"] != "http.disconnect":
+            pass
+    return not finished.done()

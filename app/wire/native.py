@@ -1,7 +1,7 @@
 """Waggle's own protocol: server-sent events, and the `Run` as JSON (docs/api.md)."""
 
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -42,7 +42,7 @@ TYPES = (
 _GOES_ON = b": reconnect with Last-Event-ID: the run goes on\n\n"
 
 
-async def frames(run_id: str, events: AsyncIterator[list[Placed]]) -> AsyncIterator[bytes]:
+async def frames(run_id: str, events: AsyncIterator[list[Placed]]) -> AsyncGenerator[bytes, None]:
     """Server-sent events, as many in one piece of bytes as there were at once.
 
     The first has `retry` too: alone, it would be an empty event to some clients. A stream that has to end before its

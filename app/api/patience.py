@@ -10,7 +10,7 @@ class OverdueError(TimeoutError):
 
 
 class Patience:
-    """`with patience.until(when): await …` is `asyncio.timeout_at(when)` at a seventh of its price.
+    """`with patience.until(when): await …` is `asyncio.timeout_at(when)` at a tenth of its price.
 
     A stream waits twice for each token, and hardly ever in vain. So there is one timer, which is not set anew for each
     wait: when it goes off, it looks whether the wait that goes on is overdue, and else comes back when that will be.

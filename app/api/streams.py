@@ -73,6 +73,7 @@ class RunStream(EventSourceResponse):
         self._settings = parts.settings
         self._ended: Literal["left", "max", "idle"] | None = "left"
         self._patience = Patience()
+        self._clock = asyncio.get_running_loop().time
         self._frames: AsyncGenerator[bytes, None] = native.frames(run.run_id, self._seen(events))
         super().__init__(
             self._frames,
@@ -108,19 +109,17 @@ class RunStream(EventSourceResponse):
             await self._take(send, {"type": "http.response.body", "body": b"", "more_body": False})
 
     async def _take(self, send: Send, message: Message) -> None:
-        until = asyncio.get_running_loop().time() + self._settings.stream_send_timeout_s
         try:
-            with self._patience.until(until):
+            with self._patience.until(self._clock() + self._settings.stream_send_timeout_s):
                 await send(message)
         except OverdueError:
             raise SendTimeoutError from None
 
     async def _seen(self, events: AsyncIterator[list[Placed]]) -> AsyncIterator[list[Placed]]:
         """All of them, unless it takes too long; then `native.frames` says to come back."""
-        clock = asyncio.get_running_loop().time
-        over = clock() + (self._settings.stream_max_s or inf)
+        over = self._clock() + (self._settings.stream_max_s or inf)
         idle_s = self._settings.stream_idle_s or inf
-        while (now := clock()) < over:
+        while (now := self._clock()) < over:
             try:
                 with self._patience.until(min(over, now + idle_s)):
                     batch = await anext(events, None)

@@ -36,7 +36,8 @@ class Patience:
         return self
 
     def close(self) -> None:
-        """Forget the timer."""
+        """Forget the task, and the timer."""
+        self._task = None
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -55,7 +56,8 @@ class Patience:
                 raise OverdueError from error
 
     def _ring_at(self, when: float) -> None:
-        self.close()
+        if self._timer is not None:
+            self._timer.cancel()
         self._rings = when
         self._timer = asyncio.get_running_loop().call_at(when, self._ring, when)
 

@@ -1,22 +1,20 @@
-"""What each way to begin a run takes beside its task, and the short way to it.
+"""How a run is begun: who asks, and how its outcome is waited for."""
 
-FastAPI's dependencies take longer than all else that HTTP is for a run. So a request that is plainly right is read here
-at once; any other goes FastAPI's way, which alone says what is wrong, and describes the routes for `/openapi.json`.
-"""
-
-from collections.abc import Callable, Coroutine
+import asyncio
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated
 
-from fastapi import Depends, Header, Request, Response
-from fastapi.routing import APIRoute
-from pydantic import TypeAdapter, ValidationError
-from starlette.requests import ClientDisconnect
+import anyio
+from fastapi import Depends, Header, Request
 
-from app.api.dependencies import Parts, SessionHeader, UserHeader, parts_of, permit, principal_of
+from app.api.dependencies import Parts, SessionHeader, UserHeader, parts_of, principal_of
 from app.api.identity.principal import Principal
-from app.api.schemas import RunIn
+from app.api.problems import problems
+from app.errors import AppError, RateLimited
+from app.events import Run
+from app.runs.run import RunRequest, Started
 
+RUN_PROBLEMS = problems(400, 401, 403, 404, 409, 410, 413, 415, 422, 429, 500, 502, 503, 504)
 IdempotencyKey = Annotated[
     str | None,
     Header(
@@ -26,11 +24,6 @@ IdempotencyKey = Annotated[
         description="The same key and body within 24 hours are the same run: joined while it goes on, then replayed.",
     ),
 ]
-_HEADERS: dict[bytes, TypeAdapter[str | None]] = {
-    b"x-user-id": TypeAdapter(UserHeader),
-    b"x-session-id": TypeAdapter(SessionHeader),
-    b"idempotency-key": TypeAdapter(IdempotencyKey),
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,38 +50,60 @@ async def _asked(
 AskedDep = Annotated[Asked, Depends(_asked)]
 
 
-class Beginning(APIRoute):
-    """Where a body begins a run: `endpoint(name, body, asked)`. Routes without a body are as they always are."""
-
-    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        thorough, endpoint = super().get_route_handler(), self.endpoint
-        if self.body_field is None:
-            return thorough
-
-        async def handle(request: Request) -> Response:
-            if (plain := await _plain(request)) is None:
-                return await thorough(request)
-            body, asked = plain
-            await permit(request, asked.principal.caller(asked.user))
-            response: Response = await endpoint(request.path_params["name"], body, asked)
-            return response
-
-        return handle
+async def begun(asked: Asked, wanted: RunRequest) -> Started:
+    """Begin or join the run, if the caller may begin one now; what is left of its rate is told with the answer."""
+    parts = asked.parts
+    if parts.rates is not None:
+        allowance = await parts.rates.count(wanted.caller)
+        asked.request.state.headers = allowance.headers
+        if not allowance.allowed:
+            raise RateLimited("The caller has begun as many runs as it may for now.", retry_after_s=allowance.reset_s)
+    return await parts.runner.start(wanted)
 
 
-async def _plain(request: Request) -> tuple[RunIn, Asked] | None:
-    """What it asks for; None where anything is wrong, or is seldom there."""
-    headers = dict(reversed(request.scope["headers"]))  # the first of each counts
-    if headers.get(b"content-type") != b"application/json" or request.scope["query_string"]:
-        return None
-    if b"last-event-id" in headers:
-        return None
-    try:
-        body = RunIn.model_validate_json(await request.body())
-        given = [
-            kind.validate_python(headers[name].decode("latin-1")) if name in headers else None
-            for name, kind in _HEADERS.items()
-        ]
-    except (ValidationError, ClientDisconnect):
-        return None
-    return body, Asked(request, parts_of(request), principal_of(request), *given)
+async def outcome_of(asked: Asked, started: Started) -> Run:
+    """The run once it has ended, or waits for a person. A client that leaves meanwhile leaves the run unwatched."""
+    parts = asked.parts
+    with parts.runner.audience.watch(started.run.run_id):
+        outcome = await _until_outcome_or_gone(asked, started)
+    if outcome is None:
+        parts.telemetry.metrics.disconnected("left")
+        if started.live is not None:  # also when nobody is there to read it: this request's span is the run's root
+            await asyncio.wait([started.live.finished])
+        outcome = await parts.runs.get(started.run.run_id, started.caller)
+    return outcome
+
+
+async def _until_outcome_or_gone(asked: Asked, started: Started) -> Run | None:
+    if started.live is not None:
+        if await _gone_before(asked.request, started.live.finished):
+            return None
+        if (run := started.live.finished.result()) is not None:
+            return run
+    outcome: Run | None = None
+    failure: AppError | None = None
+
+    async def gone() -> None:
+        while (await asked.request.receive())["type"] != "http.disconnect":
+            pass
+        group.cancel_scope.cancel()
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(gone)
+        try:
+            outcome = await asked.parts.viewing.outcome(started)
+        except AppError as error:  # the group would wrap it
+            failure = error
+        group.cancel_scope.cancel()
+    if failure is not None:
+        raise failure
+    return outcome
+
+
+async def _gone_before(request: Request, finished: "asyncio.Future[Run | None]") -> bool:
+    """Whether the client goes before that is done: by a cancel scope, as a task would cost four times that."""
+    with anyio.CancelScope() as scope:
+        finished.add_done_callback(lambda _: scope.cancel())
+        while (await request.receive())["type"] != "http.disconnect":
+            pass
+    return not finished.done()

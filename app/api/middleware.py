@@ -1,17 +1,15 @@
 """Pure ASGI: what holds for every request. Streams pass through untouched."""
 
-import asyncio
 import logging
 import re
 import time
-from contextlib import closing, suppress
+from contextlib import suppress
 from uuid import uuid4
 
 import anyio
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.api.patience import OverdueError, Patience
 from app.api.problems import problem_response
 from app.errors import AppError, BodyTooLarge, RequestTimeout
 from app.telemetry.logs import fields
@@ -114,7 +112,7 @@ class BodyLimit:
             if body.refusal is None:
                 await send(message)
 
-        with suppress(_RefusedError), closing(body):  # answered below
+        with suppress(_RefusedError):  # answered below
             await self._app(scope, body.receive, unless_refused)
         if body.refusal is not None:
             self._metrics.rejected(body.refusal.kind)
@@ -132,7 +130,6 @@ class _Body:
         self._receive = receive
         self._limit = limit
         self._timeout_s = timeout_s
-        self._patience = Patience()
         self._deadline: float | None = None
         self._size = 0
         self._more = True
@@ -141,22 +138,18 @@ class _Body:
         if not self._more:  # what comes now is that the client has gone
             return await self._receive()
         if self._deadline is None:
-            self._deadline = asyncio.get_running_loop().time() + self._timeout_s
-        try:
-            with self._patience.until(self._deadline):
-                message = await self._receive()
-        except OverdueError:
-            refusal = RequestTimeout(f"The body did not come within {self._timeout_s:.0f} seconds.")
-            raise self._refused(refusal) from None
+            self._deadline = anyio.current_time() + self._timeout_s
+        message: Message | None = None
+        with anyio.CancelScope(deadline=self._deadline):
+            message = await self._receive()
+        if message is None:
+            raise self._refused(RequestTimeout(f"The body did not come within {self._timeout_s:.0f} seconds."))
         self._take(message)
         if self._size > self._limit:
             raise self._refused(
                 BodyTooLarge(f"The body is larger than the {self._limit} bytes that MAX_BODY_BYTES allows.")
             )
         return message
-
-    def close(self) -> None:
-        self._patience.close()
 
     async def drain(self, limit: int) -> None:
         """Read on, up to so many bytes; not what is too slow."""
@@ -166,8 +159,6 @@ class _Body:
     def _take(self, message: Message) -> None:
         self._size += len(message.get("body", b""))
         self._more = message.get("more_body", False)
-        if not self._more:
-            self.close()
 
     def _refused(self, error: AppError) -> "_RefusedError":
         self.refusal = error

@@ -119,6 +119,7 @@ def create_app(settings: Settings | None = None, worker: Worker | None = None) -
         summary="AutoGen agents behind HTTP: run them, stream them, trace them.",
         version=VERSION,
         lifespan=_lifespan,
+        openapi_url=None,
     )
     app.state.parts = parts
     if siblings is not None:
@@ -129,6 +130,8 @@ def create_app(settings: Settings | None = None, worker: Worker | None = None) -
         app.include_router(module.router, dependencies=[Permitted])
     if settings.playground and settings.role != "worker":
         playground.install(app)
+    app.openapi_url = "/openapi.json"
+    app.setup()  # its own pages last: routes are tried in their order, by FastAPI and by its instrumentor
     problems.install(app)
     openapi.describe(app, settings)
     app.add_middleware(BodyLimit, limit=settings.max_body_bytes, metrics=telemetry.metrics)

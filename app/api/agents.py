@@ -10,13 +10,14 @@ from app.api.beginning import RUN_PROBLEMS, Asked, AskedDep, Wanted, begun, outc
 from app.api.dependencies import CallerDep, JsonOnly, PartsDep, PrincipalDep
 from app.api.problems import problems
 from app.api.schemas import OnDisconnect, RunIn, SessionId
+from app.api.shortcut import Shortcut
 from app.api.streams import STREAMED, LastEventId, finished_response, resumed, run_headers, started_stream
 from app.events import Run
 from app.runs.run import RunRequest
 from app.store.runs import IfBusy
 from app.wire import native
 
-router = APIRouter(prefix="/agents", tags=["agents"])
+router = APIRouter(prefix="/agents", tags=["agents"], route_class=Shortcut)
 
 
 @router.get("")

@@ -136,6 +136,11 @@ async def outcome_of(asked: Asked, started: Started) -> Run:
 
 
 async def _until_outcome_or_gone(asked: Asked, started: Started) -> Run | None:
+    if started.live is not None:
+        if await _gone_before(asked.request, started.live.finished):
+            return None
+        if (run := started.live.finished.result()) is not None:
+            return run
     outcome: Run | None = None
     failure: AppError | None = None
 
@@ -154,6 +159,15 @@ async def _until_outcome_or_gone(asked: Asked, started: Started) -> Run | None:
     if failure is not None:
         raise failure
     return outcome
+
+
+async def _gone_before(request: Request, finished: "asyncio.Future[Run | None]") -> bool:
+    """Whether the client goes before that is done: by a cancel scope, as a task would cost four times that."""
+    with anyio.CancelScope() as scope:
+        finished.add_done_callback(lambda _: scope.cancel())
+        while (await request.receive())["type"] != "http.disconnect":
+            pass
+    return not finished.done()
 
 
 def _length(task: Task) -> int:

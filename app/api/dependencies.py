@@ -120,7 +120,7 @@ PartsDep = Annotated[Parts, Depends(_parts)]
 CallerDep = Annotated[Caller, Depends(_caller)]
 
 
-async def _permitted(request: Request, caller: CallerDep) -> None:
+async def permit(request: Request, caller: CallerDep) -> None:
     """Whether the scopes of the credentials allow it, for the agent that the path leads to: every route is held to it.
 
     Raises Forbidden, and NotFound where there is no such run or session of the caller's.
@@ -140,7 +140,7 @@ async def _permitted(request: Request, caller: CallerDep) -> None:
         principal.must(action, (await parts_of(request).sessions.get(path["session_id"], caller)).agent)
 
 
-Permitted = Depends(_permitted)
+Permitted = Depends(permit)
 JsonOnly = Depends(_json_only)
 Limit = Annotated[int, Query(ge=1, le=100, description="Items a page.")]
 Cursor = Annotated[str | None, Query(max_length=1024, description="`next_cursor` of the page before.")]

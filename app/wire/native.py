@@ -1,8 +1,8 @@
 """Waggle's own protocol: server-sent events, and the `Run` as JSON (docs/api.md)."""
 
 import re
-from collections.abc import AsyncIterator
-from dataclasses import asdict, replace
+from collections.abc import AsyncGenerator, AsyncIterator
+from dataclasses import asdict, fields
 from typing import Any
 
 import orjson
@@ -39,10 +39,12 @@ TYPES = (
 )
 """Of events."""
 
+_TOLD_AT_THE_END = [field.name for field in fields(Run) if field.name != "messages"]
+"""Of a run: its messages have been told before."""
 _GOES_ON = b": reconnect with Last-Event-ID: the run goes on\n\n"
 
 
-async def frames(run_id: str, events: AsyncIterator[list[Placed]]) -> AsyncIterator[bytes]:
+async def frames(run_id: str, events: AsyncIterator[list[Placed]]) -> AsyncGenerator[bytes, None]:
     """Server-sent events, as many in one piece of bytes as there were at once.
 
     The first has `retry` too: alone, it would be an empty event to some clients. A stream that has to end before its
@@ -89,9 +91,7 @@ def _payload(run_id: str, seq: int, event: RunEvent) -> dict[str, Any]:
                 "attempt": event.attempt,
             }
         case RunEnded():
-            run = asdict(replace(event.run, messages=[]))
-            del run["messages"]
-            payload["run"] = run
+            payload["run"] = {name: getattr(event.run, name) for name in _TOLD_AT_THE_END}
             if event.run.error is not None:
                 payload["error"] = event.run.error
     return payload

@@ -4,7 +4,7 @@ Its texts are the answer's content, one paragraph a message; thoughts are `reaso
 it. Tools are called here, not by the client: that, and who hands over to whom, is in the extension `waggle`.
 """
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from typing import Any, Literal
 
 import orjson
@@ -23,7 +23,7 @@ PARAGRAPH = "\n\n"
 _TYPES = {401: "authentication_error", 403: "permission_error", 404: "not_found_error", 429: "rate_limit_error"}
 
 
-async def frames(run: Run, events: AsyncIterator[list[Placed]], *, include_usage: bool) -> AsyncIterator[bytes]:
+async def frames(run: Run, events: AsyncIterator[list[Placed]], *, include_usage: bool) -> AsyncGenerator[bytes, None]:
     """The chunks of a streamed answer, as many in one piece of bytes as there were events at once."""
     told = _Told(run)
     yield told.chunk(ChoiceDelta(role="assistant", content=""))

@@ -4,7 +4,7 @@ What agents say are its messages, what they think its reasoning. A tool that an 
 remote MCP server's tool: of the items that OpenAI has, the one of which a client knows that it is not to make the call.
 """
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from itertools import count
 from typing import Any
 
@@ -22,7 +22,7 @@ _ENDS = {"completed": openai.ResponseCompletedEvent, "failed": openai.ResponseFa
 
 async def frames(
     run: Run, events: AsyncIterator[list[Placed]], *, previous: str | None = None, after: int = -1
-) -> AsyncIterator[bytes]:
+) -> AsyncGenerator[bytes, None]:
     """The events of a response; without those up to the `sequence_number` that a client has seen."""
     told = _Told(run, previous)
     async for batch in events:

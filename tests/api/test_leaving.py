@@ -199,21 +199,35 @@ async def test_a_stream_of_a_run_that_waits_its_turn_is_ended(openai: OpenAIWire
         assert run["status"] == "queued"
 
 
+async def take_nothing(service: Service, path: str) -> None:
+    """Read nothing of a stream, and be dropped for that: what the system's buffers do not hold stays behind."""
+    url = httpx.URL(service.url)
+    with socket.socket() as client:
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        client.setblocking(False)
+        await asyncio.get_running_loop().sock_connect(client, (url.host, url.port))
+        client.send(f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode())
+        with anyio.fail_after(20):
+            while 'reason="slow"} 1.0' not in (await service.client.get("/metrics")).text:
+                await anyio.sleep(0.02)
+
+
 async def test_a_viewer_that_takes_nothing_is_dropped_and_the_run_is_not(
     openai: OpenAIWire, with_openai: dict[str, Any]
 ) -> None:
-    """What the system's buffers do not hold stays behind, for so long."""
+    """It is held for so long, and the run goes on."""
     text = "x" * 8_000_000
     openai.replies = [Text(text, chunks=(text,))]
     async with serving(**with_openai, stream_send_timeout_s=0.2, max_message_chars=len(text)) as service:
-        url = httpx.URL(service.url)
-        with socket.socket() as client:
-            client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-            client.setblocking(False)
-            await asyncio.get_running_loop().sock_connect(client, (url.host, url.port))
-            client.send(b"GET /agents/assistant/stream?task=hi&session_id=s HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
-            with anyio.fail_after(20):
-                while 'reason="slow"} 1.0' not in (await service.client.get("/metrics")).text:
-                    await anyio.sleep(0.02)
+        await take_nothing(service, "/agents/assistant/stream?task=hi&session_id=s")
         [run] = (await service.get("/sessions/s/runs"))["items"]
         assert (await until_ended(service, run["run_id"]))["status"] == "completed"
+
+
+async def test_a_viewer_that_does_not_take_the_end_is_dropped(openai: OpenAIWire, with_openai: dict[str, Any]) -> None:
+    """Also where nothing is left for it but the end of the answer."""
+    text = "x" * 8_000_000
+    openai.replies = [Text(text)]
+    async with serving(**with_openai, stream_send_timeout_s=0.2, max_message_chars=len(text)) as service:
+        run = await service.run("assistant", "hi")
+        await take_nothing(service, f"/runs/{run['run_id']}/stream")

@@ -6,6 +6,7 @@ points at 127.0.0.1 makes this service such a page's own site (DNS rebinding).
 """
 
 from collections.abc import Mapping
+from functools import lru_cache
 from ipaddress import ip_address
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -120,6 +121,7 @@ def _is_public(path: str) -> bool:
     return path in PUBLIC or path.startswith(STATIC)
 
 
+@lru_cache(maxsize=64)
 def _name_in(authority: str) -> str | None:
     """The host's name or address; None where brackets stand around neither."""
     try:
@@ -128,6 +130,7 @@ def _name_in(authority: str) -> str | None:
         return None
 
 
+@lru_cache(maxsize=64)
 def _is_local(host: str) -> bool:
     """An address, or a name that no public one is like."""
     if "." not in host or host.endswith(".localhost"):

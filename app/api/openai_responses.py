@@ -114,7 +114,7 @@ class ResponseIn(Lenient):
     """What the user says; or the whole conversation, the user's last message at its end."""
     instructions: str | None = None
     """Told to the agent before a conversation that begins with this."""
-    previous_response_id: str | None = None
+    previous_response_id: Annotated[str, Field(pattern=r"^[\x21-\x7e]{1,64}$")] | None = None
     """The response to go on after. Where others went on after it already, this is another branch."""
     conversation: SessionId | ConversationIn | None = None
     """The session to go on with."""

@@ -8,6 +8,7 @@ from typing import Any
 
 from fastapi import FastAPI
 
+from app.api import openai_common
 from app.api.identity.gate import PUBLIC
 from app.api.problems import MEDIA_TYPE, problems
 from app.settings import Settings
@@ -51,11 +52,15 @@ def _completed(schema: dict[str, Any], settings: Settings) -> dict[str, Any]:
         asked = settings.asks_for_credentials and path not in PUBLIC
         statuses = EVERYWHERE + (WITH_A_BODY if "requestBody" in operation else ()) + ((401,) if asked else ())
         _answers(operation["responses"], statuses)
+        if path.startswith(openai_common.PREFIX):
+            _worded(operation["responses"])
         if settings.asks_for_credentials and not asked:
             operation["security"] = []
     if settings.asks_for_credentials:
         schema["components"]["securitySchemes"] = {SCHEME: BEARER}
         schema["security"] = [{SCHEME: []}]
+    error = openai_common.ErrorOut.model_json_schema(ref_template="#/components/schemas/{model}")
+    schema["components"]["schemas"] |= {**error.pop("$defs"), error["title"]: error}
     for unused in ("HTTPValidationError", "ValidationError"):
         schema["components"]["schemas"].pop(unused, None)
     return schema
@@ -78,3 +83,12 @@ def _answers(responses: dict[str, Any], statuses: tuple[int, ...]) -> None:
         if MEDIA_TYPE in (content := answer.get("content", {})):
             content.pop("application/json", None)
         answer["headers"] = NAMED | (AGAIN if status in ("409", "429", "503") else {}) | answer.get("headers", {})
+
+
+def _worded(responses: dict[str, Any]) -> None:
+    """Problems as OpenAI's clients get them."""
+    for ours, theirs in openai_common.REWORDED.items():
+        responses[str(theirs)] = responses.pop(str(ours))
+    for answer in responses.values():
+        if answer.get("content", {}).pop(MEDIA_TYPE, None) is not None:
+            answer["content"]["application/json"] = {"schema": {"$ref": "#/components/schemas/ErrorOut"}}

@@ -62,7 +62,12 @@ async def test_every_operation_answers_as_it_is_described(with_openai: dict[str,
 
 async def _known(service: Service) -> dict[str, str]:
     run = await service.run("assistant", "hi", session_id="s")
-    return {"name": "assistant", "session_id": "s", "run_id": run["run_id"]}
+    return {
+        "name": "assistant",
+        "session_id": "s",
+        "run_id": run["run_id"],
+        "response_id": f"resp_{run['run_id']}",
+    }
 
 
 def _failures(url: str, headers: dict[str, str], known: dict[str, str]) -> Iterator[str]:

@@ -45,9 +45,8 @@ class Shortcut(APIRoute):
 async def _plain(request: Request) -> tuple[RunIn, Asked] | None:
     """What it asks for; None where anything is wrong, or is seldom there."""
     headers = dict(reversed(request.scope["headers"]))  # the first of each counts
-    if headers.get(b"content-type") != b"application/json" or request.scope["query_string"]:
-        return None
-    if b"last-event-id" in headers:
+    media_type = headers.get(b"content-type", b"").partition(b";")[0].strip().lower()
+    if media_type != b"application/json" or b"last-event-id" in headers or request.scope["query_string"]:
         return None
     try:
         body = RunIn.model_validate_json(await request.body())

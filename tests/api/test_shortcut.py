@@ -6,7 +6,11 @@ from typing import Any
 
 import httpx
 import pytest
+from fastapi.routing import iter_route_contexts
 
+from app.api.shortcut import Shortcut
+from app.main import create_app
+from app.settings import Settings
 from tests.service import serving
 
 KEYS = [
@@ -41,6 +45,7 @@ def without_own(value: Any) -> Any:
         pytest.param(200, b'\xef\xbb\xbf{"task": "hi"}', {}, id="a byte order mark"),
         pytest.param(200, '{"task": "hi"}'.encode("utf-16"), {}, id="UTF-16"),
         pytest.param(200, b'{"task": "hi"}', {"Content-Type": "application/vnd.api+json; charset=utf-8"}, id="+json"),
+        pytest.param(200, b'{"task": "hi"}', {"Content-Type": "Application/JSON ; charset=utf-8"}, id="a charset"),
         pytest.param(200, b'{"task": "hi"}', {"X-User-ID": "ann", "X-Session-ID": "s"}, id="headers"),
         pytest.param(200, b'{"task": "hi"}', {"Idempotency-Key": "k\u00e9".encode()}, id="a key that is no ASCII"),
         pytest.param(422, b'{"task": "hi"}', {"X-User-ID": "a b"}, id="a wrong user"),
@@ -69,3 +74,18 @@ async def test_both_ways_answer_the_same(
     assert told(short) == told(long)
     if "Idempotency-Key" in headers and status == 200:
         assert short.json()["run_id"] == long.json()["run_id"]
+
+
+def test_nothing_is_left_out(tmp_path: Path) -> None:
+    """What the short way does itself, or leaves to the long one, is all that these routes depend on."""
+    app = create_app(Settings(_env_file=None, data_dir=tmp_path))
+    dependencies = ["permit", "_json_only", "_asked"]
+    names = {"name", "X-User-ID", "X-Session-ID", "Idempotency-Key", "Last-Event-ID", "user_id"}
+    taken = {
+        route.path: [each.call.__name__ for each in route.dependant.dependencies]
+        for route in iter_route_contexts(app.routes)
+        if isinstance(route.original_route, Shortcut) and route.methods == {"POST"}
+    }
+    assert taken == {f"/agents/{{name}}/{verb}": dependencies for verb in ("run", "stream", "runs")}
+    for path in taken:
+        assert {each["name"] for each in app.openapi()["paths"][path]["post"]["parameters"]} <= names

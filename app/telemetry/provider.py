@@ -29,6 +29,7 @@ from app.telemetry.delivery import Delivery
 from app.telemetry.identity import Identity, IdentityProcessor, with_identity
 from app.telemetry.instrumentors import INSTRUMENTORS
 from app.telemetry.metrics import Metrics
+from app.telemetry.parcels import Outbox, Post
 from app.telemetry.shape import shaped
 from app.telemetry.store import TraceStore
 from app.telemetry.wiring import ForeignProvider, foreign_provider
@@ -50,28 +51,32 @@ class Telemetry:
         self.store = TraceStore(settings.trace_store_runs, self._content)
         self.metrics = Metrics()
         self._processors: list[SpanProcessor] = []
+        self._plugged: Sequence[SpanProcessor] = ()
 
     async def start(self) -> None:
         provider = _provider(self._settings.otel_service_name)
         self.metrics.start(self._settings)
         self._processors += [self.store, self.metrics.spans]
+        backends: list[BatchSpanProcessor] = []
         if self._settings.hh_api_key is not None:
             try:
                 async with asyncio.timeout(START_TIMEOUT_S):
                     made = asyncio.to_thread(honeyhive.processor, self._settings, self.metrics)
-                    self._processors.append(await made)
+                    backends.append(await made)
             except Exception:  # a broken backend SDK costs its traces, never the service
                 logger.exception("HoneyHive could not be started: no traces go there")
         if (endpoint := _otlp_endpoint(self._settings)) is not None:
-            delivery = Delivery(_otlp_exporter(self._settings, endpoint), "otlp", self.metrics)
-            self._processors.append(delivery.watched(BatchSpanProcessor(delivery)))
-        _switchboard.plug(self._content, self._processors)
+            delivery = Delivery(Post.of(_otlp_exporter(self._settings, endpoint)), "otlp", self.metrics)
+            backends.append(delivery.watched(BatchSpanProcessor(delivery)))
+        self._plugged = (*self._processors, Outbox(backends)) if backends else tuple(self._processors)
+        self._processors += backends
+        _switchboard.plug(self._content, self._plugged)
         INSTRUMENTORS.put_in(provider)
 
     async def stop(self) -> None:
         """Flush within the deadline, in threads that the process need not wait for: a backend may hang."""
         INSTRUMENTORS.take_out()
-        _switchboard.unplug(self._processors)
+        _switchboard.unplug(self._plugged)
         loop = asyncio.get_running_loop()
         ends = []
         for part in (*self._processors, self.metrics):

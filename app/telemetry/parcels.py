@@ -33,7 +33,7 @@ class Parcel(ReadableSpan):
 
 
 class Outbox(SpanProcessor):
-    """Puts each span that ends into the backends' queues, as one parcel."""
+    """Puts each span that ends into the backends' queues, as one parcel. Each is shut down by itself: one may hang."""
 
     def __init__(self, backends: Sequence[BatchSpanProcessor]) -> None:
         self._backends = backends
@@ -46,6 +46,10 @@ class Outbox(SpanProcessor):
         parcel = Parcel(span)
         for backend in self._backends:
             backend.on_end(parcel)
+
+    def force_flush(self, timeout_millis: int = 30_000) -> bool:
+        flushed = [backend.force_flush(timeout_millis) for backend in self._backends]
+        return all(flushed)
 
 
 class Post(SpanExporter):

@@ -50,36 +50,33 @@ class Telemetry:
         self._content = Content.of(settings.trace_content, settings.trace_redact, settings.trace_attribute_limit)
         self.store = TraceStore(settings.trace_store_runs, self._content)
         self.metrics = Metrics()
+        self._backends: list[BatchSpanProcessor] = []
         self._processors: list[SpanProcessor] = []
-        self._plugged: Sequence[SpanProcessor] = ()
 
     async def start(self) -> None:
         provider = _provider(self._settings.otel_service_name)
         self.metrics.start(self._settings)
-        self._processors += [self.store, self.metrics.spans]
-        backends: list[BatchSpanProcessor] = []
+        self._processors += [self.store, self.metrics.spans, Outbox(self._backends)]
         if self._settings.hh_api_key is not None:
             try:
                 async with asyncio.timeout(START_TIMEOUT_S):
                     made = asyncio.to_thread(honeyhive.processor, self._settings, self.metrics)
-                    backends.append(await made)
+                    self._backends.append(await made)
             except Exception:  # a broken backend SDK costs its traces, never the service
                 logger.exception("HoneyHive could not be started: no traces go there")
         if (endpoint := _otlp_endpoint(self._settings)) is not None:
             delivery = Delivery(Post.of(_otlp_exporter(self._settings, endpoint)), "otlp", self.metrics)
-            backends.append(delivery.watched(BatchSpanProcessor(delivery)))
-        self._plugged = (*self._processors, Outbox(backends)) if backends else tuple(self._processors)
-        self._processors += backends
-        _switchboard.plug(self._content, self._plugged)
+            self._backends.append(delivery.watched(BatchSpanProcessor(delivery)))
+        _switchboard.plug(self._content, self._processors)
         INSTRUMENTORS.put_in(provider)
 
     async def stop(self) -> None:
         """Flush within the deadline, in threads that the process need not wait for: a backend may hang."""
         INSTRUMENTORS.take_out()
-        _switchboard.unplug(self._plugged)
+        _switchboard.unplug(self._processors)
         loop = asyncio.get_running_loop()
         ends = []
-        for part in (*self._processors, self.metrics):
+        for part in (*self._processors, *self._backends, self.metrics):
             end = loop.create_future()
             ends.append(end)
             threading.Thread(target=_shut_down, args=(part, loop, end), daemon=True).start()

@@ -1,8 +1,9 @@
 """Spans as OTLP's protobuf, written directly.
 
-The SDK's encoder makes a message object of each attribute, which takes five times as long as to write its bytes. The
-numbers of the fields are the protocol's: opentelemetry/proto/trace/v1/trace.proto and common/v1/common.proto. Only
-shaped spans are written, of which nothing was dropped.
+The SDK's encoder makes a message object of each attribute, which takes three times as long as to write its bytes. The
+fields are those of opentelemetry/proto/trace/v1/trace.proto and common/v1/common.proto. Before each is a tag: its
+number times eight, plus how it is written (0 a varint, 1 eight bytes, 2 a length and as many bytes, 5 four bytes).
+Only shaped spans are written, of which nothing was dropped.
 """
 
 from collections.abc import Iterable, Mapping, Sequence

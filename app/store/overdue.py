@@ -4,7 +4,7 @@ from collections.abc import Collection
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Connection, func, select, update
+from sqlalchemy import Connection, bindparam, func, select, update
 
 from app.errors import InputExpired
 from app.events import RunStatus
@@ -26,40 +26,28 @@ class Overdue:
 
     async def owners(self) -> set[str]:
         """The processes that have runs."""
-        query = select(RunRow.owner).where(RunRow.status == RunStatus.RUNNING).distinct()
-        return {owner for (owner,) in await self._database.read(rows, query) if owner is not None}
+        return {owner for (owner,) in await self._database.read(rows, _OWNERS) if owner is not None}
 
     async def length(self) -> int:
         """How many runs wait for a process, of all sessions."""
-        query = select(func.count()).select_from(RunRow).where(QUEUED)
-        return await self._database.read(Connection.scalar, query) or 0
+        return await self._database.read(Connection.scalar, _LENGTH) or 0
 
     async def take_over(self, dead: Collection[str], *, unvouched: bool = True) -> list[str]:
         """Of runs whose process is dead, or has not vouched for them: queue again, or end. Those runs' ids."""
-        whose = RunRow.owner.in_(dead) | RunRow.owner.is_(None)
-        if unvouched:
-            whose |= RunRow.lease_expires_at < later()
-        lost = select(RunRow.__table__).where(RunRow.status == RunStatus.RUNNING, whose)
-        if not await self._database.read(rows, lost.limit(1)):
+        lost, of = _LOST[unvouched], {"dead": list(dead)}
+        if not await self._database.read(rows, lost, of):
             return []
-        locked = lost.limit(BATCH).with_for_update(skip_locked=True)
-        return await self._database.write(self._take_over, locked)
+        return await self._database.write(self._take_over, lost.with_for_update(skip_locked=True), of)
 
     async def expire_inputs(self) -> list[str]:
         """Fail the runs whose questions nobody answered in time; their ids."""
-        overdue = (
-            select(RunRow.__table__)
-            .join(InputRow, InputRow.run_id == RunRow.id)
-            .where(InputRow.answered_at.is_(None), InputRow.expires_at < datetime.now(UTC))
-            .where(RunRow.status == RunStatus.INPUT_REQUIRED)
-            .limit(BATCH)
-        )
-        if not await self._database.read(rows, overdue):
+        now = {"now": datetime.now(UTC)}
+        if not await self._database.read(rows, _UNANSWERED, now):
             return []
-        return await self._database.write(_expire, overdue.with_for_update(of=RunRow, skip_locked=True))
+        return await self._database.write(_expire, _UNANSWERED.with_for_update(of=RunRow, skip_locked=True), now)
 
-    def _take_over(self, connection: Connection, lost: Any) -> list[str]:
-        found, now = rows(connection, lost), datetime.now(UTC)
+    def _take_over(self, connection: Connection, lost: Any, of: dict[str, Any]) -> list[str]:
+        found, now = rows(connection, lost, of), datetime.now(UTC)
         for row in found:
             if row.stop_wish is not None:
                 reason = INTERRUPTED if row.stop_wish == "interrupted" else "Cancelled by the caller."
@@ -75,9 +63,26 @@ class Overdue:
         return [row.id for row in found]
 
 
-def _expire(connection: Connection, overdue: Any) -> list[str]:
+_OWNERS = select(RunRow.owner).where(RunRow.status == RunStatus.RUNNING).distinct()
+_LENGTH = select(func.count()).select_from(RunRow).where(QUEUED)
+_LEFT = RunRow.owner.in_(bindparam("dead", expanding=True)) | RunRow.owner.is_(None)
+_LOST = {
+    unvouched: select(RunRow.__table__).where(RunRow.status == RunStatus.RUNNING, whose).limit(BATCH)
+    for unvouched, whose in ((False, _LEFT), (True, _LEFT | (RunRow.lease_expires_at < later())))
+}
+_UNANSWERED = (
+    select(RunRow.__table__)
+    .join(InputRow, InputRow.run_id == RunRow.id)
+    .where(InputRow.answered_at.is_(None), InputRow.expires_at < bindparam("now"))
+    .where(RunRow.status == RunStatus.INPUT_REQUIRED)
+    .limit(BATCH)
+)
+"""Made once: each process asks every second, and half of what that took was to make them."""
+
+
+def _expire(connection: Connection, overdue: Any, when: dict[str, Any]) -> list[str]:
     expired = InputExpired("Nobody answered the run's question in time: run it again.")
-    found = rows(connection, overdue)
+    found = rows(connection, overdue, when)
     for row in found:
         end(connection, row, RunStatus.FAILED, error=expired)
     return [row.id for row in found]

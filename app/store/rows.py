@@ -1,6 +1,6 @@
 """What the modules of runs share: how a row becomes a value, and the statements that more than one of them needs."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -50,9 +50,9 @@ def owned_by(caller: Caller) -> dict[str, str]:
     return {"tenant": caller.tenant, "user_id": caller.user or NOBODY}
 
 
-def rows(connection: Connection, statement: Executable) -> Sequence[Any]:
+def rows(connection: Connection, statement: Executable, parameters: Mapping[str, Any] | None = None) -> Sequence[Any]:
     """All that a statement finds, as a transaction of its own."""
-    return connection.execute(statement).all()
+    return connection.execute(statement, parameters).all()
 
 
 def caller_of(row: Row[Any]) -> Caller:

@@ -40,7 +40,8 @@ def sqlite_engine(url: str, begin: str, timeout_s: float) -> Engine:
 
     engine = create_engine(url, poolclass=NullPool, hide_parameters=True, connect_args={"timeout": timeout_s})
     event.listen(engine, "connect", connect)
-    event.listen(engine, "begin", lambda connection: connection.exec_driver_sql(begin))
+    # Not by an event, which has SQLAlchemy look for listeners at each statement: 0.08 ms of a run's 0.8.
+    engine.dialect.do_begin = lambda connection: connection.execute(begin)  # type: ignore[assignment, method-assign]
     return engine
 
 

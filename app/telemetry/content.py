@@ -4,7 +4,7 @@ import logging
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from re import Pattern
+from functools import lru_cache
 from typing import Any, Literal
 
 import orjson
@@ -40,16 +40,13 @@ _START = r"(?:(?<!\w)(?!(?<=\\)[bfnrtu])|(?<=\\[bfnrt])|(?<=\\u[0-9a-fA-F]{4}))"
 _CARD = re.compile(
     rf"{_START}(?:(?P<uuid>[0-9a-fA-F]{{8}}-(?:[0-9a-fA-F]{{4}}-){{3}}[0-9a-fA-F]{{12}})|\d(?:[ -]?\d){{12,18}})\b"
 )
-DEFAULT_PATTERNS = tuple(
-    _START + pattern
-    for pattern in (
-        r"(?:sk|pk|rk|hh|xai|gsk|ghp|gho|ghu|ghs|ghr|glpat|xox[abprs])[-_][A-Za-z0-9_-]{8,}",
-        r"AKIA[0-9A-Z]{16}\b",
-        r"AIza[0-9A-Za-z_-]{35}\b",
-        r"eyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{5,}",
-        r"(?i:bearer\s+)[A-Za-z0-9._~+/-]{8,}=*",
-        r"[A-Za-z0-9._%+-]{1,64}@[A-Za-z0-9-]{1,63}(?:\.[A-Za-z0-9-]{1,63}){1,4}\b",
-    )
+_DEFAULT = (
+    r"(?:sk|pk|rk|hh|xai|gsk|ghp|gho|ghu|ghs|ghr|glpat|xox[abprs])[-_][A-Za-z0-9_-]{8,}",
+    r"AKIA[0-9A-Z]{16}\b",
+    r"AIza[0-9A-Za-z_-]{35}\b",
+    r"eyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{5,}",
+    r"(?i:bearer\s+)[A-Za-z0-9._~+/-]{8,}=*",
+    r"[A-Za-z0-9._%+-]{1,64}@[A-Za-z0-9-]{1,63}(?:\.[A-Za-z0-9-]{1,63}){1,4}\b",
 )
 """Keys of the usual makes, JSON web tokens, bearer tokens, e-mail addresses. Each is linear in the text."""
 MARGIN = 4096
@@ -57,6 +54,20 @@ MARGIN = 4096
 
 IDENTITIES = frozenset({"session.id", "gen_ai.conversation.id", "user.id", "honeyhive_user_properties.user_id"})
 """Whose run it is: one made of digits is no card."""
+
+
+class DefaultPatterns:
+    """Those above. Most texts hold none of them, which one search for all tells in a quarter of the time of six."""
+
+    _ANY = re.compile(f"{_START}(?:{'|'.join(_DEFAULT)})")
+    _EACH = tuple(re.compile(_START + pattern) for pattern in _DEFAULT)
+
+    def sub(self, mask: str, text: str) -> str:
+        """As `re.Pattern.sub`, of one after the other."""
+        if self._ANY.search(text) is not None:
+            for pattern in self._EACH:
+                text = pattern.sub(mask, text)
+        return text
 
 
 class OwnPattern:
@@ -91,18 +102,23 @@ class Content:
     """
 
     policy: Literal["all", "masked", "none"] = "all"
-    patterns: Sequence["Pattern[str] | OwnPattern"] = ()
+    patterns: Sequence[DefaultPatterns | OwnPattern] = ()
     limit: int = 32_768
 
     @classmethod
     def of(cls, policy: Literal["all", "masked", "none"], own: Sequence[str], limit: int) -> "Content":
         """With the default patterns where it masks, and the operator's own in any case."""
-        defaults = DEFAULT_PATTERNS if policy == "masked" else ()
-        return cls(policy, (*map(re.compile, defaults), *map(OwnPattern, own)), limit)
+        defaults = (DefaultPatterns(),) if policy == "masked" else ()
+        return cls(policy, (*defaults, *map(OwnPattern, own)), limit)
 
     def may_show(self, name: str) -> bool:
         """Whether an attribute of that name may leave at all."""
-        return self.policy != "none" or CONTENT.fullmatch(name) is None
+        return self.policy != "none" or not _is_content(name)
+
+    @property
+    def whole(self) -> int:
+        """The characters up to which a text leaves as it is, where it is ASCII: most attributes are such."""
+        return -1 if self.patterns or self.policy == "masked" else self.limit
 
     def text(self, value: str, *, identity: bool = False) -> str:
         """The text as it may leave."""
@@ -144,6 +160,11 @@ class Content:
                 return [self._masked_value(item) for item in value]
             case _:
                 return {self._masked(name): self._masked_value(item) for name, item in value.items()}
+
+
+@lru_cache(4096)
+def _is_content(name: str) -> bool:
+    return CONTENT.fullmatch(name) is not None
 
 
 def encodable(text: str) -> str:

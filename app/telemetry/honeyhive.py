@@ -19,6 +19,7 @@ from app.settings import Settings
 from app.telemetry.delivery import Delivery
 from app.telemetry.identity import Identity, identity_of
 from app.telemetry.metrics import Metrics
+from app.telemetry.parcels import Post
 
 TIMEOUT_S = 10
 """For one batch: connecting and answering."""
@@ -86,7 +87,7 @@ def processor(settings: Settings, metrics: Metrics) -> HoneyHiveProcessor:
         requests_session=_Deadlines(),
     )
     unregister_tracer_from_atexit_cleanup(tracer)  # it would wait for a hanging backend
-    delivery = Delivery(tracer.otlp_exporter, "honeyhive", metrics)
+    delivery = Delivery(Post.of(tracer.otlp_exporter), "honeyhive", metrics)
     return delivery.watched(HoneyHiveProcessor(delivery, settings.hh_source, settings.hh_session))
 
 

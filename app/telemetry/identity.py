@@ -16,15 +16,18 @@ from opentelemetry import trace
 from opentelemetry.context import Context
 from opentelemetry.sdk.trace import Span, SpanProcessor
 
-from app.telemetry.steps import tool_call_of
+from app.telemetry.steps import CHAIN, tool_call_of
 
 _KEY = otel_context.create_key("waggle.identity")
 
 _KINDS = {
-    "invoke_agent": ("AGENT", "chain"),
-    "invoke_workflow": ("CHAIN", "chain"),
-    "execute_tool": ("TOOL", "tool"),
-    "chat": ("LLM", "model"),
+    operation: {"openinference.span.kind": kind, "honeyhive_event_type": event}
+    for operation, kind, event in (
+        ("invoke_agent", "AGENT", "chain"),
+        ("invoke_workflow", "CHAIN", "chain"),
+        ("execute_tool", "TOOL", "tool"),
+        ("chat", "LLM", "model"),
+    )
 }
 """A GenAI operation's span kind for OpenInference, and its event type for HoneyHive."""
 
@@ -86,13 +89,9 @@ class IdentityProcessor(SpanProcessor):
         identity = identity_of(parent_context)
         if identity is None:
             return
-        span.set_attributes(identity.attributes)
+        kinds = _KINDS.get(str((span.attributes or {}).get("gen_ai.operation.name")))
+        if kinds is None and span.kind is trace.SpanKind.SERVER:
+            kinds = CHAIN  # else HoneyHive takes an HTTP span for a tool
+        span.set_attributes(identity.attributes if kinds is None else identity.attributes | kinds)
         if span.name.startswith("execute_tool ") and (call := tool_call_of(parent_context)) is not None:
             call.span_starts(span)
-        kinds = _KINDS.get(str((span.attributes or {}).get("gen_ai.operation.name")))
-        if kinds:
-            span.set_attribute("openinference.span.kind", kinds[0])
-            span.set_attribute("honeyhive_event_type", kinds[1])
-        elif span.kind is trace.SpanKind.SERVER:
-            span.set_attribute("openinference.span.kind", "CHAIN")
-            span.set_attribute("honeyhive_event_type", "chain")  # else HoneyHive takes an HTTP span for a tool

@@ -29,6 +29,7 @@ from app.telemetry.delivery import Delivery
 from app.telemetry.identity import Identity, IdentityProcessor, with_identity
 from app.telemetry.instrumentors import INSTRUMENTORS
 from app.telemetry.metrics import Metrics
+from app.telemetry.parcels import Outbox, Post
 from app.telemetry.shape import shaped
 from app.telemetry.store import TraceStore
 from app.telemetry.wiring import ForeignProvider, foreign_provider
@@ -49,22 +50,23 @@ class Telemetry:
         self._content = Content.of(settings.trace_content, settings.trace_redact, settings.trace_attribute_limit)
         self.store = TraceStore(settings.trace_store_runs, self._content)
         self.metrics = Metrics()
+        self._backends: list[BatchSpanProcessor] = []
         self._processors: list[SpanProcessor] = []
 
     async def start(self) -> None:
         provider = _provider(self._settings.otel_service_name)
         self.metrics.start(self._settings)
-        self._processors += [self.store, self.metrics.spans]
+        self._processors += [self.store, self.metrics.spans, Outbox(self._backends)]
         if self._settings.hh_api_key is not None:
             try:
                 async with asyncio.timeout(START_TIMEOUT_S):
                     made = asyncio.to_thread(honeyhive.processor, self._settings, self.metrics)
-                    self._processors.append(await made)
+                    self._backends.append(await made)
             except Exception:  # a broken backend SDK costs its traces, never the service
                 logger.exception("HoneyHive could not be started: no traces go there")
         if (endpoint := _otlp_endpoint(self._settings)) is not None:
-            delivery = Delivery(_otlp_exporter(self._settings, endpoint), "otlp", self.metrics)
-            self._processors.append(delivery.watched(BatchSpanProcessor(delivery)))
+            delivery = Delivery(Post.of(_otlp_exporter(self._settings, endpoint)), "otlp", self.metrics)
+            self._backends.append(delivery.watched(BatchSpanProcessor(delivery)))
         _switchboard.plug(self._content, self._processors)
         INSTRUMENTORS.put_in(provider)
 
@@ -74,7 +76,7 @@ class Telemetry:
         _switchboard.unplug(self._processors)
         loop = asyncio.get_running_loop()
         ends = []
-        for part in (*self._processors, self.metrics):
+        for part in (*self._processors, *self._backends, self.metrics):
             end = loop.create_future()
             ends.append(end)
             threading.Thread(target=_shut_down, args=(part, loop, end), daemon=True).start()

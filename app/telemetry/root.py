@@ -20,8 +20,7 @@ from app.messages import ToolResult
 from app.telemetry.identity import Identity, carrying
 from app.telemetry.llm import TRACER
 from app.telemetry.provider import adopt_current_span
-
-_CHAIN = {"openinference.span.kind": "CHAIN", "honeyhive_event_type": "chain"}
+from app.telemetry.steps import CHAIN
 
 
 class RunSpan:
@@ -95,13 +94,13 @@ def from_queue(
         with carrying(identity):
             if queued_at is not None:
                 wait = tracer.start_span(
-                    f"queue {identity.agent}", start_time=int(queued_at.timestamp() * 1e9), attributes=_CHAIN
+                    f"queue {identity.agent}", start_time=int(queued_at.timestamp() * 1e9), attributes=CHAIN
                 )
                 wait.end()
             with tracer.start_as_current_span(
                 f"run {identity.agent}",
                 kind=SpanKind.CONSUMER,
-                attributes={**_CHAIN, "waggle.run.attempt": attempt},
+                attributes={**CHAIN, "waggle.run.attempt": attempt},
                 record_exception=False,
                 set_status_on_exception=False,
             ) as span:

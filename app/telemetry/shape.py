@@ -62,7 +62,7 @@ _ENCODED = {"url.query", "url.full", "http.target", "http.url"}
 
 def shaped(span: ReadableSpan, content: Content) -> ReadableSpan:
     """The span as it leaves."""
-    attributes = dict(span.attributes or {})
+    attributes: dict[str, Any] = span.attributes.copy()  # type: ignore[union-attr]  # dict() would take one by one
     status = _status(span, attributes)
     if replayed():
         attributes[REPLAYED] = True
@@ -181,7 +181,14 @@ def _description(status: Status, attributes: Mapping[str, Any], content: Content
 
 
 def _allowed(attributes: Mapping[str, Any], content: Content) -> dict[str, Any]:
-    return {name: _said(name, value, content) for name, value in attributes.items() if content.may_show(name)}
+    whole = content.whole
+    return {
+        name: value
+        if isinstance(value, str) and len(value) <= whole and value.isascii()
+        else _said(name, value, content)
+        for name, value in attributes.items()
+        if content.may_show(name)
+    }
 
 
 def _said(name: str, value: Any, content: Content) -> Any:

@@ -16,14 +16,14 @@ _CALL = otel_context.create_key("waggle.tool_call")
 _CHOICE = otel_context.create_key("waggle.choice")
 _TEAM = otel_context.create_key("waggle.team")
 UNKNOWN_TOOL = "waggle.tool.unknown"
-_CHAIN = {"openinference.span.kind": "CHAIN", "honeyhive_event_type": "chain"}
+CHAIN = {"openinference.span.kind": "CHAIN", "honeyhive_event_type": "chain"}
 
 
 @contextmanager
 def step(name: str, attributes: Mapping[str, Any]) -> Iterator[Span]:
     """A span around what one coroutine does, from entering to leaving."""
     with trace.get_tracer(TRACER).start_as_current_span(
-        name, attributes={**_CHAIN, **attributes}, record_exception=False, set_status_on_exception=False
+        name, attributes={**CHAIN, **attributes}, record_exception=False, set_status_on_exception=False
     ) as span:
         try:
             yield span
@@ -42,7 +42,7 @@ class Choice:
 
     def __init__(self, attributes: Mapping[str, Any]) -> None:
         self._outside = otel_context.get_current()
-        self._span = trace.get_tracer(TRACER).start_span("select_speaker", attributes={**_CHAIN, **attributes})
+        self._span = trace.get_tracer(TRACER).start_span("select_speaker", attributes={**CHAIN, **attributes})
 
     @contextmanager
     def going_on(self) -> Iterator[None]:

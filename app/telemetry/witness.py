@@ -72,20 +72,14 @@ class Witness(SpanProcessor):
 
     def begin(self) -> None:
         """Watch the exporters, and forget the spans until now."""
-        for processor in self._telemetry._processors:  # noqa: SLF001 as above
-            if isinstance(processor, BatchSpanProcessor):
-                name = "honeyhive" if isinstance(processor, HoneyHiveProcessor) else "otlp"
-                self._watch(processor.span_exporter, self.deliveries.setdefault(name, Delivery()))
+        for backend in self._telemetry._backends:  # noqa: SLF001 as above
+            self._watch(backend.span_exporter, self.deliveries.setdefault(_name(backend), Delivery()))
         with self._lock:
             self._spans.clear()
 
     def flushes(self) -> dict[str, Callable[[], object]]:
         """By backend, what sends all there is: it blocks, for as long as the backend likes."""
-        return {
-            "honeyhive" if isinstance(each, HoneyHiveProcessor) else "otlp": each.force_flush
-            for each in self._telemetry._processors  # noqa: SLF001 as above
-            if isinstance(each, BatchSpanProcessor)
-        }
+        return {_name(each): each.force_flush for each in self._telemetry._backends}  # noqa: SLF001 as above
 
     def on_start(self, span: Span, parent_context: Context | None = None) -> None:  # noqa: ARG002 the base class has it
         with self._lock:  # a request's span is passed on once more, when its run is known
@@ -121,6 +115,10 @@ class Witness(SpanProcessor):
             return result
 
         setattr(exporter, "export", told)  # noqa: B010 of this one exporter, not of its class
+
+
+def _name(backend: BatchSpanProcessor) -> str:
+    return "honeyhive" if isinstance(backend, HoneyHiveProcessor) else "otlp"
 
 
 def _seen(span: ReadableSpan) -> Seen:

@@ -1,14 +1,19 @@
-"""An answer that is streamed."""
+"""An answer that is streamed.
+
+Pieces of a text, or of a thought, that come in one read are one chunk: the way from here to a viewer costs more than
+all that comes before it. What comes alone waits for nothing, and under overload a read brings more.
+"""
 
 from collections import deque
 from contextlib import suppress
+from typing import Any
 
 from aiohttp import ClientResponse
 from openai import APIError
 
 from app.agents.providers.lean.errors import received, request
 from app.agents.providers.lean.frames import Frames
-from app.agents.providers.lean.values import Chunk, parsed
+from app.agents.providers.lean.values import Chunk, parsed, piece_of
 
 DONE = b"[DONE]"
 DRAIN_S = 0.1
@@ -63,4 +68,25 @@ class Stream:
             said = error.get("message") if isinstance(error, dict) else None
             message = said if said and isinstance(said, str) else "An error occurred during streaming"
             raise APIError(message, request(self._response.url), body=error)
-        return Chunk(fields)
+        return Chunk(self._joined(fields) if self._events else fields)
+
+    def _joined(self, fields: Any) -> Any:
+        """The last chunk of those that go on with this one's text, with the text of all; else this one."""
+        piece, texts = piece_of(fields), []
+        while piece is not None:
+            delta = fields["choices"][0]["delta"]
+            texts.append(delta[piece[0]])
+            following = self._following()
+            if piece_of(following) != piece:
+                delta[piece[0]] = "".join(texts)
+                break
+            self._events.popleft()
+            fields = following
+        return fields
+
+    def _following(self) -> Any:
+        """What the next event that has come tells, if it can be read."""
+        try:
+            return parsed(self._events[0]) if self._events else None
+        except ValueError:
+            return None  # it fails when it is its turn

@@ -11,8 +11,9 @@ from typing import Any
 from aiohttp import ClientResponse
 from openai import APIError
 
-from app.agents.providers.lean.errors import received, request
+from app.agents.providers.lean.errors import request
 from app.agents.providers.lean.frames import Frames
+from app.agents.providers.lean.reading import Reader
 from app.agents.providers.lean.values import Chunk, parsed, piece_of
 
 DONE = b"[DONE]"
@@ -25,7 +26,7 @@ class Stream:
 
     def __init__(self, response: ClientResponse, timeout_s: float) -> None:
         self._response = response
-        self._timeout_s = timeout_s
+        self._reader = Reader(response, timeout_s)
         self._frames = Frames()
         self._events: deque[bytes] = deque()
 
@@ -36,7 +37,7 @@ class Stream:
         try:
             return self._chunk(await self._event())
         except BaseException:
-            self._response.close()
+            self._reader.close()
             raise
 
     async def close(self) -> None:
@@ -44,11 +45,11 @@ class Stream:
 
     def cut(self) -> None:
         """Close the connection, if the answer is not over; who waits for a chunk sees that it is closed."""
-        self._response.close()
+        self._reader.close()
 
     async def _event(self) -> bytes:
         while not self._events:
-            if not (more := await received(self._response, self._timeout_s)):
+            if not (more := await self._reader.received()):
                 raise StopAsyncIteration
             self._events += self._frames.feed(more)
         if self._events[0].startswith(DONE):
@@ -59,8 +60,7 @@ class Stream:
     async def _end(self) -> None:
         """Let the connection be used again, if the answer ends with its last event."""
         with suppress(APIError):
-            while await received(self._response, DRAIN_S):
-                pass
+            await Reader(self._response, DRAIN_S).content()
 
     def _chunk(self, event: bytes) -> Chunk:
         fields = parsed(event)

@@ -7,8 +7,7 @@ error of the interpreter's.
 
 Here each call is a task of its own, which is cancelled at most once. AutoGen awaits tasks inside it: anyio's way
 of cancelling again and again would reach them, past the shields of their HTTP library, in the middle of closing
-a connection, which then is neither closed nor ever given back to its pool. A call that is cut at once needs none,
-which costs more than all that the service does for it besides.
+a connection, which then is neither closed nor ever given back to its pool. A call that is cut at once needs none.
 """
 
 import asyncio
@@ -148,7 +147,7 @@ async def _in_a_task(begin: Callable[[], Pieces], call: Call, token: Cancellatio
 
 @contextmanager
 def _cut(call: Call, token: CancellationToken | None) -> Iterator["asyncio.Future[None]"]:
-    """A call, cut where the block is left or the token is cancelled, by when the future is done."""
+    """Around a call, which is cut when the block is left or the token is cancelled: then the future is done."""
     left = asyncio.get_running_loop().create_future()
     left.add_done_callback(lambda _: call.cut())
     if token is not None:

@@ -11,9 +11,8 @@ from app.agents.providers.lean.errors import as_the_sdk
 class Reader:
     """One answer's, with one timer, which looks how long the last wait has been.
 
-    A timer for each wait would cost as much as all the rest of a token does here.
-    aiohttp's own timeout ends with its connection, and aiohttp (3.14) tells nobody that it has closed that where the
-    framing was broken.
+    A timer for each wait would cost as much as all the rest of a token does here. aiohttp's own ends with its
+    connection, and aiohttp (3.14) tells nobody that it has closed that where the framing was broken.
     """
 
     def __init__(self, response: ClientResponse, timeout_s: float) -> None:

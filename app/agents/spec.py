@@ -84,11 +84,15 @@ class AgentSpec:
     """The model of `context.model()`, `provider:name`; None: the service's MODEL."""
     file: Path | None = None
     """Where it was read from."""
+    _takes_context: bool = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_takes_context", bool(inspect.signature(self.build).parameters))
 
     async def make(self, context: AgentContext) -> Agent:
         """Build one, whatever form the recipe has. Raises what the recipe raises; NoAgent if it makes none."""
         context.default_model = self.model
-        built: Any = self.build(context) if inspect.signature(self.build).parameters else self.build()
+        built: Any = self.build(context) if self._takes_context else self.build()
         if inspect.isawaitable(built):
             built = await built
         if isinstance(built, AbstractAsyncContextManager) and not isinstance(built, ChatAgent | Team):

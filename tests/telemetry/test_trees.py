@@ -4,6 +4,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -15,12 +16,20 @@ from tests.api.test_runs import scripted
 from tests.servers.honeyhive import HoneyHive
 from tests.servers.openai_wire import OpenAIWire
 from tests.servers.otlp import Collector, dead_url
-from tests.servers.replies import Drip, HttpError, Text, ToolCall, ToolCalls
+from tests.servers.replies import Drip, HttpError, Reply, Request, Text, ToolCall, ToolCalls
 from tests.servers.trees import Span, named, orphans, roots, traces, tree, unended
 from tests.service import Service, serving
 from tests.service import tree as stored_tree
 
 CHAT = "chat gpt-4o-mini"
+
+
+def slowly(request: Request) -> Reply:
+    """As `scripted`, but that a text comes in more than one read."""
+    reply = scripted(request)
+    return replace(reply, interval_s=0.02) if isinstance(reply, Text) else reply
+
+
 TREES = {
     "assistant": f"""\
 POST /agents/{{name}}/run
@@ -130,7 +139,7 @@ async def test_a_model_call_says_what_was_asked_and_answered(
     way: str, openai: OpenAIWire, collector: Collector, with_openai: dict[str, Any]
 ) -> None:
     """GenAI attributes and OpenInference's, usage, cost, and the time to the first chunk where there is one."""
-    openai.replies = scripted
+    openai.replies = slowly
     async with serving(**with_openai, otel_exporter_otlp_endpoint=collector.url) as service:
         await (service.run if way == "run" else service.stream)("weather", "In Paris?")
     first, second = sorted((s for s in collector.spans() if s.name == CHAT), key=lambda span: span.start)

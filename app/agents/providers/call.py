@@ -61,8 +61,8 @@ class Call(CancellationToken):
         """End the request, or the stream that came of it."""
         if self._request is not None and not self._request.done():
             self._request.cancel()
-        elif (response := self._response) is not None:
-            response.cut()
+        elif callable(cut := getattr(self._response, "cut", None)):  # which whole answers have not
+            cut()
 
     def _first_came(self, _: asyncio.Future[Any]) -> None:
         self._first_chunk_at = time.perf_counter()

@@ -7,13 +7,13 @@ error of the interpreter's.
 
 Here each call is a task of its own, which is cancelled at most once. AutoGen awaits tasks inside it: anyio's way
 of cancelling again and again would reach them, past the shields of their HTTP library, in the middle of closing
-a connection, which then is neither closed nor ever given back to its pool.
+a connection, which then is neither closed nor ever given back to its pool. A call that is cut at once needs none.
 """
 
 import asyncio
 from abc import ABC
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Sequence
-from contextlib import aclosing, asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Iterator, Sequence
+from contextlib import aclosing, asynccontextmanager, contextmanager
 from functools import partial
 from typing import Any, TypeVar
 
@@ -49,9 +49,14 @@ class SharedClient(ChatCompletionClient, ABC):
         create = super().create  # type: ignore[safe-super]  # the next class is AutoGen's
         token, call = options.pop("cancellation_token", None), Call()
         begin = partial(create, self.sent(messages), *args, cancellation_token=call, **options)
-        async with _apart(call.make(begin), token) as task:
-            await asyncio.wait([task])
-            return told(self.mended(task.result(), ""), call)
+        if self.is_cut_at_once(**options):
+            with _cut(call, token):
+                result = await begin()
+        else:
+            async with _apart(call.make(begin), token) as task:
+                await asyncio.wait([task])
+                result = task.result()
+        return told(self.mended(result, ""), call)
 
     async def create_stream(self, messages: Sequence[LLMMessage], *args: Any, **options: Any) -> Pieces:
         create_stream = super().create_stream  # type: ignore[safe-super]  # the next class is AutoGen's
@@ -70,7 +75,7 @@ class SharedClient(ChatCompletionClient, ABC):
                     yield told(self.mended(piece, "".join(said)), call)
 
     def is_cut_at_once(self, **options: Any) -> bool:  # noqa: ARG002  # its heirs need them
-        """Whether the stream of such a call is closed by one call of a function, during which nothing is awaited."""
+        """Whether such a call is ended by one call of a function, during which nothing is awaited."""
         return False
 
     def sent(self, messages: Sequence[LLMMessage]) -> Sequence[LLMMessage]:
@@ -140,18 +145,15 @@ async def _in_a_task(begin: Callable[[], Pieces], call: Call, token: Cancellatio
         task.result()
 
 
-async def _here(begin: Callable[[], Pieces], call: Call, token: CancellationToken | None) -> Pieces:
-    """The pieces of a stream that is cut at once: a task would cost more than all that comes before it."""
+@contextmanager
+def _cut(call: Call, token: CancellationToken | None) -> Iterator["asyncio.Future[None]"]:
+    """Around a call, which is cut when the block is left or the token is cancelled: then the future is done."""
     left = asyncio.get_running_loop().create_future()
     left.add_done_callback(lambda _: call.cut())
     if token is not None:
         token.link_future(left)
-    pieces = begin()
     try:
-        while not left.done():
-            if (piece := await anext(pieces, None)) is None:
-                return
-            yield piece
+        yield left
     except Exception as error:
         if left.done():  # what was cut looks like a failure from below
             raise asyncio.CancelledError from None
@@ -159,6 +161,18 @@ async def _here(begin: Callable[[], Pieces], call: Call, token: CancellationToke
         raise
     finally:
         left.cancel()
+
+
+async def _here(begin: Callable[[], Pieces], call: Call, token: CancellationToken | None) -> Pieces:
+    """The pieces of a stream that is cut at once."""
+    pieces = begin()
+    try:
+        with _cut(call, token) as left:
+            while not left.done():
+                if (piece := await anext(pieces, None)) is None:
+                    return
+                yield piece
+    finally:
         await pieces.aclose()
         await call.close_response()
     raise asyncio.CancelledError

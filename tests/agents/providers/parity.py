@@ -25,7 +25,8 @@ OF_PYDANTIC = "Pydantic serializer warnings"
 class Outcome:
     """All that can be seen of a call."""
 
-    pieces: list[str] = field(default_factory=list)
+    streamed: str = ""
+    """All of it: how it is cut depends on what came at once."""
     result: dict[str, Any] | None = None
     warned: list[str] = field(default_factory=list)
     error: tuple[Any, ...] | None = None
@@ -75,7 +76,7 @@ async def _ask(client: Any, outcome: Outcome, *, stream: bool, options: dict[str
         if isinstance(piece, CreateResult):
             outcome.result = _seen_of(piece)
         else:
-            outcome.pieces.append(piece)
+            outcome.streamed += piece
 
 
 def _seen_of(result: CreateResult) -> dict[str, Any]:

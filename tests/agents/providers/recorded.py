@@ -76,6 +76,14 @@ STREAMS: dict[str, bytes] = {
         chunk({"content": "No.", "reasoning_content": None}),
         chunk({"content": "", "reasoning_content": None}, "stop", usage=usage(prompt_cache_hit_tokens=2)),
     ),
+    "reasoning that is empty amid the words": events(
+        chunk({"content": "", "reasoning_content": "Hm"}),
+        chunk({"content": "So", "reasoning_content": ""}),
+        chunk({"content": "me ", "reasoning_content": ""}),
+        chunk({"content": "wo", "reasoning_content": None}),
+        chunk({"content": "rds"}),
+        chunk({}, "stop"),
+    ),
     "deepseek, reasoning before a call": events(
         chunk({"reasoning_content": "A tool."}),
         chunk({"tool_calls": [call(0, "weather", "", "c1")]}),

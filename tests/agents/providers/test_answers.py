@@ -15,6 +15,7 @@ from autogen_core.models import RequestUsage, SystemMessage, UserMessage
 from autogen_core.tools import FunctionTool
 
 from tests.agents.providers.cases import CASES, Case, ask, each, each_provider, each_way
+from tests.servers.openai_wire import OpenAIWire
 from tests.servers.replies import Request, Text, ToolCall, ToolCalls, Usage
 
 QUESTION = [
@@ -53,8 +54,10 @@ async def test_a_text(case: Case, stream: bool) -> None:
     assert result.content == "You said: What is the weather in Paris?"
     assert result.usage == RequestUsage(prompt_tokens=11, completion_tokens=7)
     assert result.finish_reason == "stop"
-    assert len(pieces) == (8 if stream else 0)
-    assert "".join(pieces) in ("", result.content)
+    assert "".join(pieces) == (result.content if stream else "")
+    assert len(pieces) <= 8
+    if case.wire is not OpenAIWire:  # whose pieces are joined where they come at once
+        assert len(pieces) == (8 if stream else 0)
 
 
 @each_way

@@ -30,7 +30,7 @@ def weather(city: str) -> str:
 
 @pytest.mark.parametrize("body", STREAMS.values(), ids=STREAMS)
 async def test_a_stream(body: bytes) -> None:
-    """Piece for piece, with the result, AutoGen's warnings and the error."""
+    """All that is told of it, with the result, AutoGen's warnings and the error."""
     sdk, lean = await both(answer(body), stream=True)
     assert lean == sdk
 
@@ -151,7 +151,7 @@ BROKEN: dict[str, tuple[RawAnswer, bool]] = {
 async def test_a_broken_connection(broken: RawAnswer, stream: bool) -> None:
     """The error's class, and as many requests."""
     sdk, lean = await both(broken, stream=stream, model_max_retries=1)
-    assert (lean.error, lean.pieces, len(lean.requests)) == (sdk.error, sdk.pieces, len(sdk.requests))
+    assert (lean.error, lean.streamed, len(lean.requests)) == (sdk.error, sdk.streamed, len(sdk.requests))
 
 
 STALLS: dict[str, tuple[RawAnswer, bool]] = {
@@ -170,14 +170,14 @@ async def test_a_stall(stalled: RawAnswer, stream: bool) -> None:
     sdk, lean = await both(stalled, stream=stream, model_max_retries=1, model_timeout_s=0.3)
     kinds = [outcome.error and outcome.error[-1] for outcome in (sdk, lean)]
     assert kinds[0] == kinds[1]
-    assert (lean.pieces, lean.result, len(lean.requests)) == (sdk.pieces, sdk.result, len(sdk.requests))
+    assert (lean.streamed, lean.result, len(lean.requests)) == (sdk.streamed, sdk.result, len(sdk.requests))
 
 
 async def test_a_framing_that_is_broken() -> None:
     """Where aiohttp (3.14) waits for ever, the call fails when it has waited as long as it may."""
     broken = RawAnswer((*chunked(DONE[:300], end=False).pieces, b"zz\r\n"), "close")
     sdk, lean = await both(broken, stream=True, model_timeout_s=0.3)
-    assert lean.pieces == sdk.pieces
+    assert lean.streamed == sdk.streamed
     assert lean.error is not None
     assert lean.error[0] is APITimeoutError
 

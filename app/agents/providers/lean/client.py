@@ -33,7 +33,7 @@ class LeanClient:
         return self
 
     def makes(
-        self, extra_create_args: Mapping[str, Any], json_output: bool | type[BaseModel] | None = None, **_: Any
+        self, extra_create_args: Mapping[str, Any] = {}, json_output: bool | type[BaseModel] | None = None, **_: Any
     ) -> bool:
         """Whether such a call of AutoGen's is made here, not by the SDK."""
         structured = isinstance(json_output, type) or isinstance(extra_create_args.get("response_format"), type)

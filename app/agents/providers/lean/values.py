@@ -84,6 +84,21 @@ class Chunk:
         self.usage = told(fields.get("usage"))
 
 
+def piece_of(fields: Any) -> tuple[str, bool] | None:
+    """The field of the delta in which a chunk has a piece of a text or thought; None where it has anything else.
+
+    And whether it says that there is no thought, but not that the thought is over: AutoGen tells the two apart.
+    """
+    match fields:
+        case {"choices": [{"delta": dict() as delta} as choice]}:
+            if fields.get("error") or choice.get("finish_reason") is not None or choice.get("logprobs"):
+                return None
+            told = [name for name, value in delta.items() if value and name != "role"]
+            if told in (["content"], ["reasoning_content"]) and isinstance(delta[told[0]], str):
+                return told[0], delta.get("reasoning_content") == ""
+    return None
+
+
 def told(value: Any) -> Any:
     """The same, with attributes for fields."""
     if isinstance(value, dict):

@@ -11,6 +11,7 @@ from urllib.request import getproxies, proxy_bypass
 
 import httpx2
 from aiohttp import (
+    ClientError,
     ClientHandlerType,
     ClientRequest,
     ClientResponse,
@@ -23,7 +24,8 @@ from openai import APIConnectionError, APIStatusError, AsyncOpenAI
 from openai._models import FinalRequestOptions
 from yarl import URL
 
-from app.agents.providers.lean.errors import content, failing_as_the_sdk, refusal
+from app.agents.providers.lean.errors import as_the_sdk, refusal
+from app.agents.providers.lean.reading import Reader
 
 KEEP_ALIVE_S = 5
 """Seconds that an idle connection is kept, as the SDK's HTTP library does: less than servers keep theirs."""
@@ -61,7 +63,7 @@ class Wire:
             try:
                 response = await self._send(body, self._sdk.max_retries - left)
                 if response.status < 300:
-                    return response, await content(response, self.timeout_s) if whole else b""
+                    return response, await Reader(response, self.timeout_s).content() if whole else b""
             except APIConnectionError:
                 if not left:
                     raise
@@ -82,12 +84,14 @@ class Wire:
             await asyncio.to_thread(self._look)
             self._session = self._session or self._opened()
         retried = {"x-stainless-retry-count": str(retries)}
-        with failing_as_the_sdk(self._url):
+        try:
             async with asyncio.timeout(PHASES * self.timeout_s):
                 return await self._session.post(self._url, data=body, headers=retried, max_redirects=REDIRECTS)
+        except (ClientError, OSError) as error:
+            raise as_the_sdk(error, self._url) from error
 
     async def _refused(self, response: ClientResponse) -> APIStatusError:
-        told = refusal(response, await content(response, self.timeout_s))
+        told = refusal(response, await Reader(response, self.timeout_s).content())
         return self._sdk._make_status_error_from_response(told)  # noqa: SLF001  # and in its words
 
     def _pause_s(self, left: int, refused: httpx2.Response | None) -> float:

@@ -14,7 +14,7 @@ from anyio.abc import TaskGroup
 
 from app.agents.registry import Registry
 from app.caller import Caller
-from app.errors import AgentInvalid, AppError, NotFound, SessionBusy, SessionConflict, Unavailable
+from app.errors import AgentInvalid, AppError, SessionBusy, SessionConflict, Unavailable
 from app.events import Run, RunStatus
 from app.runs.bells import Bells
 from app.runs.execution import Execution
@@ -23,6 +23,7 @@ from app.runs.load import Load
 from app.runs.log import RunLogs
 from app.runs.pages import Writer
 from app.runs.run import Audience, LiveRun, RunRequest, Started, Stop, identity_of, new_record, restored
+from app.runs.waiting import Waiting
 from app.runs.work import Work
 from app.settings import Settings
 from app.store.peers import Peers
@@ -68,8 +69,7 @@ class Runner:
         self._claims = 0
         """Runs whose tasks are about to begin."""
         self._given_up: set[asyncio.Task[Any]] = set()
-        self._waiting: dict[str, Caller] = {}
-        """Queued runs that somebody here waits for, and that are not to be executed when nobody does."""
+        self._waiting = Waiting(store, peers, self.audience.of, settings.disconnect_grace_s)
         self._closing = False
         self._group: TaskGroup | None = None
 
@@ -182,20 +182,7 @@ class Runner:
             run.watched(viewers)
         elif viewers == 0 and run_id in self._waiting:
             assert self._group is not None, "the runner is not serving"  # noqa: S101
-            self._group.start_soon(self._left, run_id)
-
-    async def _left(self, run_id: str) -> None:
-        """Cancel a queued run that nobody comes back to."""
-        await asyncio.sleep(self._settings.disconnect_grace_s)
-        if self.audience.of(run_id) > 0 or (caller := self._waiting.pop(run_id, None)) is None:
-            return
-        try:
-            why = Stop.LEFT
-            stopped = await self._store.stop(run_id, caller, why.wish, why.value, queued_only=True)
-        except (NotFound, Unavailable):
-            return  # it was deleted; or whoever executes it finds nobody watching
-        if stopped.ended:
-            await self._peers.tell("changed", run_id)
+            self._group.start_soon(self._waiting.left, run_id)
 
     def _new(self, record: Run, request: RunRequest, span: RunSpan) -> LiveRun:
         log = self._logs.open(record.run_id)
@@ -226,7 +213,7 @@ class Runner:
         if admission.joined is not None:
             return Started(await self._store.get(admission.joined, request.caller), request.caller)
         if request.on_disconnect == "cancel" and not request.background:
-            self._waiting[record.run_id] = request.caller
+            self._waiting.add(record.run_id, request.caller)
         await self._peers.tell("queued", record.run_id)
         return Started(replace(record, status=RunStatus.QUEUED), request.caller, span=span)
 
@@ -267,7 +254,7 @@ class Runner:
             run = self._new(record, request, span)
             self._live[record.run_id] = run
             self._claims -= 1
-            self._waiting.pop(record.run_id, None)
+            self._waiting.discard(record.run_id)
             if (viewers := self.audience.of(record.run_id)) or claim.checkpoint is None:
                 run.watched(viewers)  # whoever answered its question need not have been watching
             if self._closing:  # it was claimed at that moment

@@ -107,7 +107,7 @@ async def run(blocks: list[Block], folder: Path, url: str, variables: Mapping[st
     script = ["set -euo pipefail", 'curl() { command curl --fail-with-body --max-time 20 "$@"; }']
     for block, file in printed.items():
         lines = PROGRAMS[block.language].format(block.text.replace("localhost:8000", url.removeprefix("http://")))
-        script.append(f"echo {block} >&2\n{{\n{lines}\n}} >{file}")
+        script.append(f"echo {block} >&2\n{{\n{lines}\n}} >{file} 2>&1")
     names = {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "WAGGLE_DOCS": str(ROOT)}
     with anyio.fail_after(60):
         done = await anyio.run_process(

@@ -47,6 +47,7 @@ def answers(request: Request) -> Reply:
     """Calls the first tool that is offered, then says what came of it; else it answers as the pages show."""
     calls: dict[str, dict[str, Any]] = {
         "add": {"a": 2, "b": 3},
+        "find_book": {"topic": "bees"},
         "count_words": {"text": request.asked.text},
         "note": {"hive": "hive 1"},
         "refund": {"order": "A-17", "euros": 40},

@@ -21,6 +21,8 @@ ELSEWHERE = {
     ("docs/cli.md", "text"): "tests/test_docs_cli.py",
     ("docs/clients.md", "html"): "tests/docs/test_clients.py",
     ("docs/deploying.md", "nginx"): "tests/servers/nginx.py",
+    ("docs/honeyhive.md", "sh"): "tests/docs/test_honeyhive.py",
+    ("docs/honeyhive.md", "text"): "tests/docs/test_honeyhive.py",
     ("docs/tracing.md", "python"): "tests/telemetry/test_own_spans.py",
     ("docs/webhooks.md", "python"): "tests/test_docs_webhooks.py",
 }

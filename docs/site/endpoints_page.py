@@ -1,12 +1,12 @@
 """Writes docs/endpoints.md from the service's description, `/openapi.json`, with a request of each operation.
 
-    python docs/site/endpoints_page.py
+    python -m docs.site.endpoints_page
 
 tests/docs/test_reference.py fails where the page is not what this would write, and tests/docs/test_blocks.py sends the
 requests, one after the other, to a service with the agents of examples/agents.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -187,7 +187,7 @@ def bounded(kind: str, schema: dict[str, Any]) -> str:
     return " ".join([kinds[kind], *(words.format(schema[name]) for name, words in limits if name in schema)])
 
 
-def table(heads: tuple[str, ...], rows: list[tuple[str | None, ...]]) -> str:
+def table(heads: tuple[str, ...], rows: Sequence[tuple[str | None, ...]]) -> str:
     """Of markdown, without a last column that is empty; nothing where there are no rows."""
     if not any(row[-1] for row in rows):
         heads, rows = heads[:-1], [row[:-1] for row in rows]

@@ -50,7 +50,8 @@ def uri_of(path: str) -> str:
     """Where the site has it."""
     if path.startswith("docs/"):
         return path.removeprefix("docs/")
-    return f"repository/{path}" if path.endswith(".md") else f"repository/{path}.md"
+    shown = path.lstrip(".")  # MkDocs leaves out what begins with a dot
+    return f"repository/{shown}" if path.endswith(".md") else f"repository/{shown}.md"
 
 
 def shown(path: Path) -> str:

@@ -1,6 +1,6 @@
 """Writes docs/settings.md from app/settings.py, in the order and under the headings of .env.example.
 
-    python docs/site/settings_page.py
+    python -m docs.site.settings_page
 
 tests/docs/test_reference.py fails where the page is not what this would write.
 """
@@ -45,21 +45,18 @@ def page() -> str:
 
 
 def sections() -> Iterator[str]:
-    """A heading and its table each, as .env.example has them."""
+    """Each group's heading with its settings, as .env.example has them."""
     fields = {names(name, field)[0]: (name, field) for name, field in Settings.model_fields.items()}
     for part in (ROOT / ".env.example").read_text(encoding="utf-8").split("\n## ")[1:]:
-        heading = part.partition("\n")[0]
-        rows = (row(*fields[name]) for name in re.findall(r"^#([A-Z][A-Z0-9_]*)=", part, re.MULTILINE))
-        yield f"\n## {heading}\n\n| setting | default | takes | |\n|---|---|---|---|\n" + "\n".join(rows) + "\n"
+        yield f"\n## {part.partition(chr(10))[0]}\n"
+        for name in re.findall(r"^#([A-Z][A-Z0-9_]*)=", part, re.MULTILINE):
+            yield section(*fields[name])
 
 
-def row(name: str, field: FieldInfo) -> str:
-    first, *others = names(name, field)
-    also = "".join(f" or `{other}`" for other in others)
-    told = re.sub(
-        r"(`[^`]*`)|[*|]", lambda found: found[1] or rf"\{found[0]}", " ".join((field.description or "").split())
-    )
-    return f'| <span id="{first.lower()}">`{first}`</span>{also} | {default(field)} | {takes(field)} | {told} |'
+def section(name: str, field: FieldInfo) -> str:
+    told = " ".join((field.description or "").split())
+    told = re.sub(r"(`[^`]*`)|\*", lambda found: found[1] or r"\*", told)  # outside of code, a * begins emphasis
+    return f"\n### {names(name, field)[0]}\n\n{told}\n\nTakes: {takes(field)}.{default(field)}\n"
 
 
 def names(name: str, field: FieldInfo) -> list[str]:
@@ -73,11 +70,12 @@ def default(field: FieldInfo) -> str:
         case None | ():
             return ""
         case bool():
-            return f"`{str(field.default).lower()}`"
+            shown = str(field.default).lower()
         case tuple():
-            return f"`{','.join(map(str, field.default))}`"
+            shown = ",".join(map(str, field.default))
         case _:
-            return f"`{field.default}`"
+            shown = str(field.default)
+    return f" Default: `{shown}`."
 
 
 def takes(field: FieldInfo) -> str:

@@ -51,6 +51,7 @@ def answers(request: Request) -> Reply:
         "add": {"a": 2, "b": 3},
         "find_book": {"topic": "bees"},
         "count_words": {"text": request.asked.text},
+        "multiply": {"a": 6, "b": 7},
         "note": {"hive": "hive 1"},
         "refund": {"order": "A-17", "euros": 40},
         "weather": {"city": "Lisbon", "day": "tomorrow"},
@@ -87,7 +88,7 @@ def test_data_is_well_formed(block: Block) -> None:
 
 @pytest.mark.parametrize("block", BLOCKS, ids=str)
 def test_each_block_is_tried_or_says_why_not(block: Block) -> None:
-    """By a shell, a parser, a test of the page's own; the output of what runs; or a comment before it has the reason."""
+    """By a shell, a parser or a test of the page's own, as the output of what runs; or a comment has the reason."""
     others = blocks_of(block.page)
     before = others[others.index(block) - 1] if block.follows else None
     tried = (

@@ -1,4 +1,4 @@
-"""Writes docs/endpoints.md from the service's description, `/openapi.json`, with a request of each operation.
+"""Writes docs/endpoints.md from the service's description, `/openapi.json`, and the requests in requests.sh.
 
     python -m docs.site.endpoints_page
 
@@ -6,6 +6,7 @@ tests/docs/test_reference.py fails where the page is not what this would write, 
 requests, one after the other, to a service with the agents of examples/agents.
 """
 
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -29,37 +30,26 @@ means. Bodies are JSON, with `Content-Type: application/json`; fields that are n
 """
 COMMON = {"user_id", "X-User-ID"}
 EVERYWHERE = {"400", "401", "403", "408", "413", "415", "421", "422", "500", "503"}
-JSON = "-H 'Content-Type: application/json'"
-RUN = "curl -s localhost:8000/agents/greeter"
-EXAMPLES = {
-    "GET /agents": "curl -s localhost:8000/agents",
-    "GET /agents/{name}": "curl -s localhost:8000/agents/calculator",
-    "POST /agents/{name}/run": f'{RUN}/run {JSON} \\\n  -d \'{{"task": "Greet Ann.", "session_id": "hello"}}\'',
-    "POST /agents/{name}/stream": f'curl -sN localhost:8000/agents/greeter/stream {JSON} \\\n  -d \'{{"task": "Greet Ben."}}\'',
-    "GET /agents/{name}/stream": "curl -sN 'localhost:8000/agents/greeter/stream?task=Greet+Cleo.'",
-    "POST /agents/{name}/runs": f"RUN=$(curl -s localhost:8000/agents/greeter/runs {JSON} \\\n"
-    "  -d '{\"task\": \"Greet Dora.\"}' -o run.json -w '%header{x-run-id}')",
-    "GET /runs/{run_id}": "curl -s localhost:8000/runs/$RUN",
-    "GET /runs/{run_id}/stream": "curl -sN localhost:8000/runs/$RUN/stream",
-    "POST /runs/{run_id}/input": f"WAITS=$(curl -s localhost:8000/agents/refunds/run {JSON} \\\n"
-    '  -d \'{"task": "Order A-17 came broken: 40 euros.", "session_id": "broken"}\' -o run.json -w \'%header{x-run-id}\')\n'
-    f'curl -s localhost:8000/runs/$WAITS/input {JSON} -d \'{{"input": {{"decision": "approve"}}}}\'',
-    "POST /runs/{run_id}/cancel": "curl -s -X POST localhost:8000/runs/$WAITS/cancel",
-    "POST /runs/{run_id}/feedback": f"curl -s localhost:8000/runs/$RUN/feedback {JSON} \\\n"
-    '  -d \'{"score": 1, "label": "helpful", "comment": "Thanks!"}\'',
-    "GET /runs/{run_id}/trace": "curl -s localhost:8000/runs/$RUN/trace",
-    "GET /sessions": "curl -s 'localhost:8000/sessions?limit=10'",
-    "GET /sessions/{session_id}": "curl -s localhost:8000/sessions/hello",
-    "DELETE /sessions/{session_id}": "curl -s -X DELETE localhost:8000/sessions/broken",
-    "GET /sessions/{session_id}/messages": "curl -s localhost:8000/sessions/hello/messages",
-    "GET /sessions/{session_id}/runs": "curl -s localhost:8000/sessions/hello/runs",
-    "GET /sessions/{session_id}/versions": "curl -s localhost:8000/sessions/hello/versions",
-    "POST /sessions/{session_id}/fork": f'curl -s localhost:8000/sessions/hello/fork {JSON} -d \'{{"session_id": "hello-again"}}\'',
-    "POST /sessions/{session_id}/rewind": f"curl -s localhost:8000/sessions/hello/rewind {JSON} -d '{{\"version\": 0}}'",
-    "GET /export": "curl -s localhost:8000/export -o mine.jsonl",
-    "GET /livez": "curl -s localhost:8000/livez",
-    "GET /readyz": "curl -s localhost:8000/readyz",
-    "GET /metrics": "curl -s localhost:8000/metrics",
+EXAMPLES = dict(
+    re.findall(
+        r"^# (.+)\n((?:.+\n)+)", (Path(__file__).parent / "requests.sh").read_text(encoding="utf-8"), re.MULTILINE
+    )
+)
+"""A request of each operation, as lines of a shell's."""
+KINDS = {
+    "string": "text",
+    "integer": "whole number",
+    "number": "number",
+    "object": "a JSON object",
+    "boolean": "`true` or `false`",
+}
+LIMITS = {
+    "minimum": "from {:g}",
+    "exclusiveMinimum": "above {:g}",
+    "maximum": "to {:g}",
+    "maxLength": "of at most {} characters",
+    "maxProperties": "of at most {} pairs",
+    "pattern": "matching `{}`",
 }
 
 
@@ -99,7 +89,7 @@ def endpoint(name: str, operation: dict[str, Any], shapes: "Shapes") -> str:
         operation["description"],
         table(("parameter", "in", "takes", ""), rows),
         body and f"The body is {shapes.words(body)}.",
-        f"```sh\n{EXAMPLES[name]}\n```",
+        f"```sh\n{EXAMPLES[name]}```",
         " ".join(answer(status, told, shapes) for status, told in answers.items() if status < "400"),
         failures and f"May fail with {failures}.",
     )
@@ -169,22 +159,7 @@ class Shapes:
 
 def bounded(kind: str, schema: dict[str, Any]) -> str:
     """A plain value with its limits."""
-    kinds = {
-        "string": "text",
-        "integer": "whole number",
-        "number": "number",
-        "object": "a JSON object",
-        "boolean": "`true` or `false`",
-    }
-    limits = (
-        ("minimum", "from {:g}"),
-        ("exclusiveMinimum", "above {:g}"),
-        ("maximum", "to {:g}"),
-        ("maxLength", "of at most {} characters"),
-        ("maxProperties", "of at most {} pairs"),
-        ("pattern", "matching `{}`"),
-    )
-    return " ".join([kinds[kind], *(words.format(schema[name]) for name, words in limits if name in schema)])
+    return " ".join([KINDS[kind], *(words.format(schema[name]) for name, words in LIMITS.items() if name in schema)])
 
 
 def table(heads: tuple[str, ...], rows: Sequence[tuple[str | None, ...]]) -> str:

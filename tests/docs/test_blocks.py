@@ -1,6 +1,7 @@
 """Every code block of docs/ and README.md is run, parsed, or marked with the reason why not."""
 
 from pathlib import Path
+from shutil import which
 from typing import Any
 
 import pytest
@@ -69,6 +70,9 @@ async def test_what_a_page_says_to_run_runs(
 ) -> None:
     """Each command and program ends well, and prints what is shown; every agent that the page has is served."""
     blocks, folder = mine(page), tmp_path / "project"
+    needed = {"curl"} | ({"node"} if any(block.language == "js" for block in blocks if block.runs) else set())
+    if missing := [program for program in needed if which(program) is None]:
+        pytest.skip(f"not installed: {missing}")
     project(blocks, folder)
     openai.replies = answers
     async with serving(**with_openai | {"agents_dir": folder / "agents", "data_dir": folder / "data"}) as service:
@@ -111,3 +115,25 @@ def test_every_fence_is_found() -> None:
     """The expression misses none, such as one of a form that it does not know."""
     for page, text in PAGES.items():
         assert 2 * len(blocks_of(page)) == sum(line.lstrip().startswith("```") for line in text.splitlines()), page
+
+
+def block(language: str, text: str) -> Block:
+    return Block(page="docs/api.md", line=1, language=language, title="", text=text, why="", follows=True)
+
+
+@pytest.mark.parametrize(
+    ("printed", "shown", "same"),
+    [
+        pytest.param("a\nb\nc\n", block("text", "a\nc\n"), True, id="lines left out"),
+        pytest.param("run 17 done\n", block("text", "run … done\n"), True, id="anything"),
+        pytest.param("c\na\n", block("text", "a\nc\n"), False, id="another order"),
+        pytest.param('{"a": 1, "b": [true, 2]}', block("json", '{"a": 7, "b": [false]}'), True, id="the same shape"),
+        pytest.param('{"a": 1, "b": 2}', block("json", '{"a": 1}'), False, id="one field more"),
+        pytest.param('{"a": "1"}', block("json", '{"a": 1}'), False, id="another type"),
+        pytest.param('{"a": []}', block("json", '{"a": [1]}'), False, id="one item less"),
+        pytest.param('{"a": "then"}', block("json", '{"a": null}'), True, id="null, by now something"),
+    ],
+)
+def test_what_is_printed_is_held_against_what_is_shown(printed: str, shown: Block, same: bool) -> None:
+    """Text by its lines in their order, JSON by names and types."""
+    assert resembles(printed, shown) is same

@@ -64,8 +64,9 @@ def endpoints(paths: dict[str, Any], shapes: "Shapes") -> Iterator[str]:
     under = None
     for path, methods in paths.items():
         for method, operation in methods.items():
-            if operation["tags"][0] != under:
-                under = operation["tags"][0]
+            (tag,) = operation["tags"]
+            if tag != under:
+                under = tag
                 yield f"\n## {under.capitalize()}\n"
             yield endpoint(f"{method.upper()} {path}", operation, shapes)
 
@@ -89,7 +90,7 @@ def endpoint(name: str, operation: dict[str, Any], shapes: "Shapes") -> str:
         operation["description"],
         table(("parameter", "in", "takes", ""), rows),
         body and f"The body is {shapes.words(body)}.",
-        f"```sh\n{EXAMPLES[name]}```",
+        f"```sh\n{EXAMPLES[name]}```" if name in EXAMPLES else "",
         " ".join(answer(status, told, shapes) for status, told in answers.items() if status < "400"),
         failures and f"May fail with {failures}.",
     )
@@ -130,7 +131,7 @@ class Shapes:
                 for field, each in fields
             ]
             values = "" if fields else f"One of {self.words(schema)}."
-            told = " ".join(schema["description"].split())
+            told = " ".join(schema.get("description", "").split())
             yield "\n\n".join(filter(None, (f"\n### {name}", told, values, table(("field", "", ""), rows)))) + "\n"
 
     def words(self, schema: dict[str, Any]) -> str:

@@ -1,4 +1,4 @@
-"""What MkDocs does not do by itself: pages for what the docs link to elsewhere in the repository, and the decisions.
+"""What MkDocs does not do by itself: pages for what is linked to elsewhere in the repository, folders in the navigation.
 
 A link to `../SECURITY.md` leads to a page of the site, one to a file or a folder of code to a page that shows it. So
 the same link serves here, on a forge and in an editor, and the site leads nowhere that was not built with it.
@@ -17,9 +17,16 @@ LINK = re.compile(r"(?<=\]\()(?![a-z]+:|#)[^)#\s]+")
 
 
 def on_config(config: MkDocsConfig) -> None:
-    """List the decisions, whose names are their numbers."""
-    decisions = sorted((ROOT / "docs/decisions").glob("*.md"))
-    config.nav[-1]["Inside"][-1]["Decisions"] = [f"decisions/{path.name}" for path in decisions]
+    """List what is in a folder, where the navigation names one: `Decisions: decisions/`."""
+    for section in config.nav:
+        for entries in section.values():
+            for entry in entries:
+                if isinstance(entry, dict):
+                    entry.update({title: listed(folder) for title, folder in entry.items()})
+
+
+def listed(folder: str) -> list[str]:
+    return sorted(f"{folder}{path.name}" for path in (ROOT / "docs" / folder).glob("*.md"))
 
 
 def on_files(files: Files, config: MkDocsConfig) -> None:

@@ -109,7 +109,7 @@ async def run(blocks: list[Block], folder: Path, url: str, variables: Mapping[st
         lines = PROGRAMS[block.language].format(block.text.replace("localhost:8000", url.removeprefix("http://")))
         script.append(f"echo {block} >&2\n{{\n{lines}\n}} >{file} 2>&1")
     names = {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "WAGGLE_DOCS": str(ROOT)}
-    with anyio.fail_after(60):
+    with anyio.fail_after(100):
         done = await anyio.run_process(
             ["bash", "-c", "\n".join(script)],
             cwd=folder,

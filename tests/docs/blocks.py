@@ -77,7 +77,7 @@ def _found(page: str) -> Iterator[Block]:
             title=match["title"] or "",
             text=indent.sub("", match["text"]),
             why=match["why"] or "",
-            follows=not text[end : match.start()].strip() if end >= 0 else False,
+            follows=end >= 0 and not text[end : match.start()].strip(),
         )
         end = match.end()
 
@@ -108,12 +108,12 @@ async def run(blocks: list[Block], folder: Path, url: str, variables: Mapping[st
     for block, file in printed.items():
         lines = PROGRAMS[block.language].format(block.text.replace("localhost:8000", url.removeprefix("http://")))
         script.append(f"echo {block} >&2\n{{\n{lines}\n}} >{file} 2>&1")
-    names = {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "WAGGLE_DOCS": str(ROOT)}
+    path = {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
     with anyio.fail_after(100):
         done = await anyio.run_process(
             ["bash", "-c", "\n".join(script)],
             cwd=folder,
-            env={**environment(folder / "data", variables), **names},
+            env={**environment(folder / "data", variables), **path},
             check=False,
         )
     said = done.stderr.decode()

@@ -15,7 +15,7 @@ SYNC := UV_PROJECT_ENVIRONMENT=$(VENV) UV_PYTHON_DOWNLOADS=never $(BIN)/uv sync 
 FUZZ ?= 20
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test fuzz soak bench bench-quick check audit sbom try-image format clean
+.PHONY: help install run test fuzz soak bench bench-quick docs check audit sbom try-image format clean
 
 help:
 	@echo "make run      serve the agents on http://127.0.0.1:8000"
@@ -25,6 +25,7 @@ help:
 	@echo "make soak     200 users for five minutes, with faults, and what was lost or leaked; SOAK='--seconds 60 --postgres'"
 	@echo "make bench    measure all of it beside its peers, in half an hour; SCENARIOS='run token' PEERS='plain floor' ROUNDS=3"
 	@echo "make bench-quick  hold what matters most against bench/limits.json, in five minutes"
+	@echo "make docs     build the documentation's site into dist/docs"
 	@echo "make check    formatting, lint, types, imports"
 	@echo "make audit    known vulnerabilities of what uv.lock holds, and bandit's rules"
 	@echo "make sbom     write sbom.json, CycloneDX, of what uv.lock holds"
@@ -56,6 +57,11 @@ bench: $(VENV)/.dev
 
 bench-quick: $(VENV)/.dev
 	PYTHONPATH=. $(BIN)/python bench/quick.py
+
+# Its theme would speak of MkDocs' future at each build: docs/decisions/0021 does.
+docs: $(VENV)/.docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet -f docs/site/mkdocs.yml
+	@echo "Open dist/docs/index.html"
 
 check: $(VENV)/.dev
 	$(BIN)/ruff format --check
@@ -95,6 +101,10 @@ $(VENV)/.local: $(VENV)/.uv-$(UV_VERSION) $(LOCKED)
 
 $(VENV)/.dev: $(VENV)/.uv-$(UV_VERSION) $(LOCKED)
 	$(SYNC)
+	@touch $@
+
+$(VENV)/.docs: $(VENV)/.uv-$(UV_VERSION) $(LOCKED)
+	$(SYNC) --only-group docs
 	@touch $@
 
 # The system's own browser and curl, for the tests that use them; those are left out where this does not find them.

@@ -1,0 +1,77 @@
+# GET /agents
+curl -s localhost:8000/agents
+
+# GET /agents/{name}
+curl -s localhost:8000/agents/calculator
+
+# POST /agents/{name}/run
+curl -s localhost:8000/agents/greeter/run -H 'Content-Type: application/json' \
+  -d '{"task": "Greet Ann.", "session_id": "hello"}'
+
+# POST /agents/{name}/stream
+curl -sN localhost:8000/agents/greeter/stream -H 'Content-Type: application/json' \
+  -d '{"task": "Greet Ben."}'
+
+# GET /agents/{name}/stream
+curl -sN 'localhost:8000/agents/greeter/stream?task=Greet+Cleo.'
+
+# POST /agents/{name}/runs
+RUN=$(curl -s localhost:8000/agents/greeter/runs -H 'Content-Type: application/json' \
+  -d '{"task": "Greet Dora."}' -o run.json -w '%header{x-run-id}')
+
+# GET /runs/{run_id}
+curl -s localhost:8000/runs/$RUN
+
+# GET /runs/{run_id}/stream
+curl -sN localhost:8000/runs/$RUN/stream
+
+# POST /runs/{run_id}/input
+WAITS=$(curl -s localhost:8000/agents/refunds/run -H 'Content-Type: application/json' \
+  -d '{"task": "Order A-17 came broken: 40 euros.", "session_id": "broken"}' -o run.json -w '%header{x-run-id}')
+curl -s localhost:8000/runs/$WAITS/input -H 'Content-Type: application/json' -d '{"input": {"decision": "approve"}}'
+
+# POST /runs/{run_id}/cancel
+curl -s -X POST localhost:8000/runs/$WAITS/cancel
+
+# POST /runs/{run_id}/feedback
+curl -s localhost:8000/runs/$RUN/feedback -H 'Content-Type: application/json' \
+  -d '{"score": 1, "label": "helpful", "comment": "Thanks!"}'
+
+# GET /runs/{run_id}/trace
+curl -s localhost:8000/runs/$RUN/trace
+
+# GET /sessions
+curl -s 'localhost:8000/sessions?limit=10'
+
+# GET /sessions/{session_id}
+curl -s localhost:8000/sessions/hello
+
+# DELETE /sessions/{session_id}
+curl -s -X DELETE localhost:8000/sessions/broken
+
+# GET /sessions/{session_id}/messages
+curl -s localhost:8000/sessions/hello/messages
+
+# GET /sessions/{session_id}/runs
+curl -s localhost:8000/sessions/hello/runs
+
+# GET /sessions/{session_id}/versions
+curl -s localhost:8000/sessions/hello/versions
+
+# POST /sessions/{session_id}/fork
+curl -s localhost:8000/sessions/hello/fork -H 'Content-Type: application/json' -d '{"session_id": "hello-again"}'
+
+# POST /sessions/{session_id}/rewind
+curl -s localhost:8000/sessions/hello/rewind -H 'Content-Type: application/json' -d '{"version": 0}'
+
+# GET /export
+curl -s localhost:8000/export -o mine.jsonl
+
+# GET /livez
+curl -s localhost:8000/livez
+
+# GET /readyz
+curl -s localhost:8000/readyz
+
+# GET /metrics
+curl -s localhost:8000/metrics

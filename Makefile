@@ -15,13 +15,14 @@ SYNC := UV_PROJECT_ENVIRONMENT=$(VENV) UV_PYTHON_DOWNLOADS=never $(BIN)/uv sync 
 FUZZ ?= 20
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test fuzz soak bench bench-quick docs check audit sbom try-image format clean
+.PHONY: help install run test pictures fuzz soak bench bench-quick docs check audit sbom try-image format clean
 
 help:
 	@echo "make run      serve the agents on http://127.0.0.1:8000"
 	@echo "make install  set up what run needs, and no more"
 	@echo "make test     run the tests; PYTEST_ARGS='-k stream' and WORKERS=0 are passed on"
 	@echo "make fuzz     send it what nobody would, in some minutes: FUZZ=20 times as many cases as in the tests"
+	@echo "make pictures  take the pictures of the playground in docs/pictures anew; PICTURES='dark phone' takes those"
 	@echo "make soak     200 users for five minutes, with faults, and what was lost or leaked; SOAK='--seconds 60 --postgres'"
 	@echo "make bench    measure all of it beside its peers, in half an hour; SCENARIOS='run token' PEERS='plain floor' ROUNDS=3"
 	@echo "make bench-quick  hold what matters most against bench/limits.json, in five minutes"
@@ -43,8 +44,11 @@ install: $(VENV)/.service
 run: install
 	@exec $(BIN)/python -m app
 
-test: $(VENV)/.dev $(VENV)/.browser $(VENV)/.kubectl
+test: $(VENV)/.dev $(VENV)/.browser $(VENV)/.node $(VENV)/.kubectl
 	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile $(PYTEST_ARGS)
+
+pictures: $(VENV)/.dev $(VENV)/.browser
+	$(BIN)/python -m tests.browser.pictures $(PICTURES)
 
 fuzz: $(VENV)/.dev
 	FUZZ=$(FUZZ) $(BIN)/python -m pytest tests/fuzz --timeout 0 --numprocesses $(WORKERS) $(PYTEST_ARGS)
@@ -85,7 +89,7 @@ format: $(VENV)/.dev
 	$(BIN)/ruff check --fix
 
 clean:
-	rm -rf $(VENV) sbom.json .mypy_cache .ruff_cache .pytest_cache .import_linter_cache dist
+	rm -rf $(VENV) sbom.json clients/playground/node_modules .mypy_cache .ruff_cache .pytest_cache .import_linter_cache dist
 	find app tests -name __pycache__ -prune -exec rm -rf {} +
 
 # Stamps: each is as new as the lock that it was installed from.
@@ -117,6 +121,12 @@ $(VENV)/.browser: | $(VENV)/.dev
 	fi; \
 	if found >/dev/null; then touch $@; \
 	else echo "Without Chromium and curl, the tests in tests/browser that use them are left out."; fi
+
+# What the playground is copied from, and axe, as its lock says, for the tests that use them.
+$(VENV)/.node: clients/playground/package-lock.json | $(VENV)/.dev
+	@if command -v npm >/dev/null && npm --prefix clients/playground ci --ignore-scripts --no-audit --no-fund --silent; \
+	then touch $@; \
+	else echo "Without node and npm's registry, the tests in tests/browser that use them are left out."; fi
 
 # kubectl, for the tests that render manifests; those are left out where there is none.
 $(VENV)/.kubectl: tests/kubectl.txt | $(VENV)/.dev

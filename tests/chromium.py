@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import pytest
 from playwright.async_api import Browser, async_playwright
@@ -19,15 +20,25 @@ FLAGS = (
 )
 
 
-@pytest.fixture
-async def chromium() -> AsyncIterator[Browser]:
-    """The browser, of this test alone; the test is left out where there is none."""
+@asynccontextmanager
+async def launched() -> AsyncIterator[Browser]:
+    """The browser; raises FileNotFoundError where there is none."""
     path = next(filter(None, map(shutil.which, NAMES)), None)
     if path is None:
-        pytest.skip("no Chromium is installed")
+        raise FileNotFoundError("no Chromium is installed")
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=path, headless=True, args=FLAGS)
         try:
             yield browser
         finally:
             await browser.close()
+
+
+@pytest.fixture(scope="module")
+async def chromium() -> AsyncIterator[Browser]:
+    """The browser, of this module's tests; they are left out where there is none."""
+    try:
+        async with launched() as browser:
+            yield browser
+    except FileNotFoundError as error:
+        pytest.skip(str(error))

@@ -6,12 +6,13 @@ import orjson
 from fastapi import APIRouter, Response
 from sse_starlette import EventSourceResponse
 
-from app.api.dependencies import CallerDep, JsonOnly, PartsDep
+from app.api.dependencies import CallerDep, Cursor, JsonOnly, Limit, PartsDep, cursor_of, place_of
 from app.api.problems import problems
-from app.api.schemas import AnswerIn, FeedbackIn
+from app.api.schemas import AnswerIn, FeedbackIn, Items
 from app.api.streams import STREAMED, LastEventId, joined, resumed, run_headers
 from app.errors import EventsGone
 from app.events import Run
+from app.store.said import Feedback
 from app.wire import native
 
 router = APIRouter(prefix="/runs", tags=["runs"])
@@ -59,6 +60,18 @@ async def cancel_run(run_id: str, parts: PartsDep, caller: CallerDep) -> Respons
 async def give_feedback(run_id: str, body: FeedbackIn, parts: PartsDep, caller: CallerDep) -> None:
     """Say how good the run was: kept with it, and told to the trace backends."""
     await parts.control.feedback(run_id, caller, score=body.score, label=body.label, comment=body.comment)
+
+
+@router.get("/{run_id}/feedback", response_model=Items[Feedback], responses=problems(404, 422))
+async def list_feedback(
+    run_id: str, parts: PartsDep, caller: CallerDep, limit: Limit = 20, cursor: Cursor = None
+) -> Response:
+    """What was said of the run, the latest first."""
+    place = place_of(cursor, str)
+    items = await parts.control.told(run_id, caller, limit + 1, place[0] if place else None)
+    last = items[limit - 1] if len(items) > limit else None
+    page = {"items": items[:limit], "next_cursor": cursor_of([last.feedback_id]) if last else None}
+    return Response(orjson.dumps(page, option=orjson.OPT_UTC_Z), media_type="application/json")
 
 
 @router.get("/{run_id}/trace", responses=problems(404, 410))

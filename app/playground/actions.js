@@ -12,10 +12,12 @@ export async function start() {
     const [agents, links] = await Promise.all([api.agents(), api.links()]);
     changed({ agents, links, keyAsked: null });
     if (wanted().get("session")) await openSession(wanted().get("session"));
-    else choose(wanted().get("agent") ?? agents.find((agent) => agent.status === "ready")?.name);
+    else choose(wanted().get("agent") ?? firstReady());
     await loadSessions();
   });
 }
+
+const firstReady = () => state.agents.find((agent) => agent.status === "ready")?.name;
 
 export async function enter(key) {
   api.setKey(key);
@@ -69,10 +71,12 @@ export async function loadSessions(more = false) {
   });
 }
 
-// A conversation is known by its first words.
+// A conversation is known by its first words, also where no run of it was completed.
 async function entitle(session) {
-  const message = await api.firstMessage(session.session_id).catch(() => null);
-  session.title = message ? words(message.content) : "";
+  const id = session.session_id;
+  const own = id === state.sessionId ? state.turns[0]?.task : null;
+  const said = own ?? (await api.firstMessage(id).catch(() => null))?.content ?? (await api.lastTask(id).catch(() => null));
+  session.title = said ? words(said) : "";
   changed();
 }
 
@@ -89,23 +93,37 @@ export async function search(text) {
 export async function openSession(id) {
   leave();
   changed({ sessionId: id, turns: [], moreTurns: null, traced: null, loading: true, panel: null });
-  await attempt(async () => {
+  const found = await attempt(async () => {
     const session = await api.session(id);
     const turns = await turnsOf(id, null);
-    if (state.sessionId !== id) return;
+    if (state.sessionId !== id) return true;
     const agent = state.agents.find((card) => card.name === session.agent) ?? { name: session.agent, status: "gone", tools: [], participants: [] };
     changed({ session, agent, turns });
     remember();
     for (const turn of turns.filter((turn) => !turn.ended)) join(turn);
     watchTrace(turns.at(-1));
+    recall(turns);
+    return true;
   });
   changed({ loading: false });
+  if (!found && state.sessionId === id) choose(state.agent?.name ?? firstReady());
 }
 
 export async function loadEarlier() {
   const id = state.sessionId;
   const earlier = await attempt(() => turnsOf(id, state.moreTurns));
-  if (earlier && state.sessionId === id) changed({ turns: [...earlier, ...state.turns] });
+  if (!earlier || state.sessionId !== id) return;
+  changed({ turns: [...earlier, ...state.turns] });
+  recall(earlier);
+}
+
+// What was thought of the runs, which is no part of them.
+async function recall(turns) {
+  await attempt(() => Promise.all(turns.filter((turn) => turn.ended).map(async (turn) => {
+    const [said] = await api.feedbackOf(turn.runId);
+    if (said) turn.feedback ??= { score: said.score, comment: said.comment };
+    changed();
+  })));
 }
 
 async function turnsOf(id, cursor) {
@@ -149,6 +167,7 @@ async function watch(turn, open) {
   try {
     const end = await follow({ open, runId: turn.runId, signal, onEvent, onLine: (up) => changed({ offline: !up }) });
     if (end === "gone" || !turn.ended) replace(turn, await api.run(turn.runId));
+    if (!turn.ended) return join(turn); // it goes on: its events are told again from the start
   } catch (error) {
     if (signal.aborted) return;
     Object.assign(turn, { status: "failed", ended: true, error: error.body ?? { detail: error.message } });
@@ -159,6 +178,7 @@ async function watch(turn, open) {
 
 function heard(turn, { type, data }) {
   watchTrace(turn);
+  if (type === "run.started") loadSessions();
   if (type === "message" && data.message.source !== "user" && data.message.type === "text") {
     announce(`${data.message.source}: ${data.message.content.slice(0, 2000)}`);
   }
@@ -180,7 +200,7 @@ export const answer = (turn, input) => attempt(() => api.answer(turn.runId, turn
 export async function rate(turn, score, comment) {
   await attempt(async () => {
     await api.feedback(turn.runId, { score, label: score ? "good" : "bad", ...(comment && { comment }) });
-    turn.feedback = { score, comment, told: comment !== undefined };
+    turn.feedback = { score, comment };
     announce("Feedback sent.");
     changed();
   });

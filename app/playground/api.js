@@ -34,11 +34,16 @@ export const links = () => json("playground.json");
 export const sessions = (cursor) => json(`sessions?limit=30${cursor ? `&cursor=${encodeURIComponent(cursor)}` : ""}`);
 export const session = (id) => json(`sessions/${encodeURIComponent(id)}`);
 export const firstMessage = (id) => json(`sessions/${encodeURIComponent(id)}/messages?limit=1`).then((page) => page.items[0]);
+export const lastTask = async (id) => {
+  const [latest] = (await json(`sessions/${encodeURIComponent(id)}/runs?limit=1`)).items;
+  return latest ? (await run(latest.run_id)).messages[0]?.content : null;
+};
 export const runs = (id, cursor) =>
   json(`sessions/${encodeURIComponent(id)}/runs?limit=20${cursor ? `&cursor=${encodeURIComponent(cursor)}` : ""}`);
 export const removeSession = (id) => ask(`sessions/${encodeURIComponent(id)}`, { method: "DELETE" });
 export const run = (id) => json(`runs/${id}`);
 export const cancel = (id) => json(`runs/${id}/cancel`, { method: "POST" });
 export const answer = (id, inputId, input) => json(`runs/${id}/input`, { method: "POST", body: { input, input_id: inputId } });
+export const feedbackOf = (id) => json(`runs/${id}/feedback?limit=1`).then((page) => page.items);
 export const feedback = (id, body) => ask(`runs/${id}/feedback`, { method: "POST", body });
 export const trace = (id) => json(`runs/${id}/trace`);

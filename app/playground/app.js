@@ -5,13 +5,13 @@ import { Conversation } from "./conversation.js";
 import { AgentDialog, CopyDialog, KeysDialog } from "./dialogs.js";
 import { Header } from "./header.js";
 import { Sidebar } from "./sidebar.js";
-import { changed, state } from "./state.js";
+import { plain } from "./markdown.js";
+import { closePanel, state } from "./state.js";
 import { Trace } from "./trace.js";
 import { html } from "./ui.js";
 
 export function App() {
   if (state.keyAsked !== null) return html`<${KeyAsked} />`;
-  const closePanel = () => changed({ panel: null });
   return html`
     <a class="skip" href="#message" onClick=${skip}>Skip to the message</a>
     <div class="page ${state.traceOpen ? "with-trace" : ""}" data-panel=${state.panel ?? ""}>
@@ -24,8 +24,8 @@ export function App() {
       ${state.traceOpen && html`<${Trace} />`}
       ${state.panel && html`<button class="shade" aria-label="Close" onClick=${closePanel}></button>`}
     </div>
-    ${state.notice && html`<div class="notice" role="alert">${state.notice}</div>`}
-    <div class="unseen" role="status" aria-live="polite">${state.announcement}</div>
+    ${state.notice && html`<div class="notice" role="alert">${plain(state.notice)}</div>`}
+    <div class="unseen" role="status" aria-live="polite">${plain(state.announcement)}</div>
     ${state.dialog === "copy" && html`<${CopyDialog} />`}
     ${state.dialog === "agent" && html`<${AgentDialog} />`}
     ${state.dialog === "keys" && html`<${KeysDialog} />`}

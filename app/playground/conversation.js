@@ -1,6 +1,7 @@
 // The turns of the conversation. It stays at its end while it grows, unless somebody has scrolled up to read.
 import { answer, loadEarlier } from "./actions.js";
 import { Foot } from "./feedback.js";
+import { plain } from "./markdown.js";
 import { Item, Parts } from "./message.js";
 import { changed, state } from "./state.js";
 import { html, memo, useLayoutEffect, useRef } from "./ui.js";
@@ -25,7 +26,7 @@ export function Conversation() {
 }
 
 // What a turn looks like depends on this alone: a conversation of hundreds is not gone through for each token.
-const versionOf = (turn) => (turn.ended ? `${turn.status}${turn.feedback ? turn.feedback.score + (turn.feedback.told ? "!" : "") : ""}` : `${turn.events}${turn.status}`);
+const versionOf = (turn) => (turn.ended ? `${turn.status}${turn.feedback ? `${turn.feedback.score} ${turn.feedback.comment ?? ""}` : ""}` : `${turn.events}${turn.status}`);
 
 const Turn = memo(({ turn }) => {
   let speaker = null;
@@ -35,7 +36,7 @@ const Turn = memo(({ turn }) => {
     ${items.map((item) => {
       const named = item.message.source !== speaker;
       speaker = item.message.source;
-      return html`<${Item} key=${item.key} item=${item} named=${named} team=${state.agent?.kind === "team"} />`;
+      return html`<${Item} key=${item.key} item=${item} named=${named} team=${state.agent?.kind === "team"} asked=${Boolean(turn.question)} />`;
     })}
     ${!turn.ended && turn.status !== "input_required" && !items.at(-1)?.streaming && html`<${Working} turn=${turn} />`}
     ${turn.question && html`<${Question} turn=${turn} question=${turn.question} />`}
@@ -61,8 +62,8 @@ function Question({ turn, question }) {
   const text = { type: "string", title: "Answer", minLength: 1 };
   const approval = isApproval(question.schema);
   return html`<div class="question">
-    <p class="asks">${question.source} asks</p>
-    <pre class="prompt" dir="auto">${question.prompt}</pre>
+    <p class="asks">${plain(question.source)} asks</p>
+    <pre class="prompt" dir="auto">${plain(question.prompt)}</pre>
     ${approval
       ? html`<${Approval} turn=${turn} />`
       : html`<${Form} schema=${question.schema ?? text} onSubmit=${(value) => answer(turn, value)} />`}

@@ -5,20 +5,22 @@ import { ask, Problem } from "./api.js";
 
 const FIRST_MS = 300;
 const LONGEST_MS = 5000;
+const SILENT_MS = 40_000; // a connection that brings nothing for so long is none: a comment comes every 15 seconds
 const ENDS = new Set(["run.completed", "run.failed", "run.cancelled"]);
 
 // Follows a run from `open` on, which is asked for until the run's id is known; `onEvent` gets each event, `onLine`
-// whether the connection stands. Resolves with "ended", or "gone" where the events are no longer kept.
+// whether the network does its part. Resolves with "ended", or "gone" where the events are no longer kept.
 export async function follow({ open, runId, onEvent, onLine, signal }) {
   const place = { runId, id: null, attempt: 0, seq: 0 };
   let wait = FIRST_MS;
   for (;;) {
+    const line = lineOf(signal);
     try {
-      const response = await (place.runId ? resume(place, signal) : open(signal));
+      const response = await (place.runId ? resume(place, line.signal) : open(line.signal));
       if (response.status === 204) return "ended";
       place.runId ??= response.headers.get("X-Run-ID");
       onLine(true);
-      for await (const event of frames(response.body)) {
+      for await (const event of frames(response.body, line.heard)) {
         wait = FIRST_MS;
         if (!isNew(place, event)) continue;
         onEvent(event);
@@ -29,8 +31,10 @@ export async function follow({ open, runId, onEvent, onLine, signal }) {
       if (error instanceof Problem && error.status === 410) return "gone";
       if (error instanceof Problem && error.status < 500 && error.status !== 429) throw error;
       if (error instanceof Problem && !place.runId) throw error;
+      onLine(false);
+    } finally {
+      line.close();
     }
-    onLine(false);
     await pause(wait, signal);
     wait = Math.min(2 * wait, LONGEST_MS);
   }
@@ -41,6 +45,26 @@ function resume(place, signal) {
   return ask(`runs/${place.runId}/stream`, { headers, signal });
 }
 
+// One connection's life: it ends with what it is for, when the browser says that it is offline, and when it is silent.
+// Neither of the latter two would end a fetch by itself for minutes.
+function lineOf(signal) {
+  const line = new AbortController();
+  const drop = () => line.abort();
+  let timer = setTimeout(drop, SILENT_MS);
+  const heard = () => {
+    clearTimeout(timer);
+    timer = setTimeout(drop, SILENT_MS);
+  };
+  const close = () => {
+    clearTimeout(timer);
+    removeEventListener("offline", drop);
+    signal.removeEventListener("abort", drop);
+  };
+  addEventListener("offline", drop);
+  signal.addEventListener("abort", drop);
+  return { signal: line.signal, heard, close };
+}
+
 // A run that is joined from its start tells again what was seen of it.
 function isNew(place, event) {
   const [attempt, seq] = event.id.slice(event.id.lastIndexOf(":") + 1).split("-").map(Number);
@@ -49,13 +73,14 @@ function isNew(place, event) {
   return true;
 }
 
-export async function* frames(body) {
+async function* frames(body, heard) {
   const reader = body.pipeThrough(new TextDecoderStream()).getReader();
   let rest = "";
   try {
     for (;;) {
       const { done, value } = await reader.read();
       if (done) return;
+      heard();
       const blocks = (rest + value).split("\n\n");
       rest = blocks.pop();
       for (const block of blocks) {

@@ -13,8 +13,8 @@ export function cost(usd) {
 }
 
 export function totals(turns) {
-  const used = turns.map((turn) => turn.usage).filter(Boolean);
-  const known = used.every((usage) => usage.cost_usd !== null || usage.input_tokens + usage.output_tokens === 0);
+  const used = turns.map((turn) => turn.usage).filter((usage) => usage && usage.input_tokens + usage.output_tokens > 0);
+  const known = used.every((usage) => usage.cost_usd !== null);
   return {
     tokens: used.reduce((sum, usage) => sum + usage.input_tokens + usage.output_tokens, 0),
     cost: used.length && known ? used.reduce((sum, usage) => sum + (usage.cost_usd ?? 0), 0) : null,

@@ -1,5 +1,5 @@
 // Which agent is talked to, and what there is to do with the conversation.
-import { changed, state } from "./state.js";
+import { changed, state, wide } from "./state.js";
 import { html, IconButton } from "./ui.js";
 import { cost, totals } from "./figures.js";
 
@@ -13,9 +13,9 @@ export function Header() {
       ${agent?.kind && html`<span class="tag">${agent.kind}</span>`}
       ${agent?.model && html`<span class="faint model">${agent.model}</span>`}
     </div>
-    ${state.turns.length > 0 && html`<dl class="totals" aria-label="This conversation">
+    ${sum.tokens > 0 && html`<dl class="totals" aria-label="This conversation">
       <div><dt>tokens</dt><dd>${sum.tokens.toLocaleString("en")}</dd></div>
-      <div><dt>cost</dt><dd>${cost(sum.cost)}</dd></div>
+      <div><dt class="unseen">cost</dt><dd>${cost(sum.cost)}</dd></div>
     </dl>`}
     ${agent && html`<${IconButton} icon="info" label="About this agent" onClick=${() => changed({ dialog: "agent" })} />`}
     ${agent && html`<${IconButton} icon="code" label="Copy as code" onClick=${() => changed({ dialog: "copy" })} />`}
@@ -25,7 +25,7 @@ export function Header() {
 }
 
 export function toggleTrace() {
-  const open = !state.traceOpen;
+  const open = wide() ? !state.traceOpen : state.panel !== "trace";
   changed({ traceOpen: open, panel: open ? "trace" : null });
 }
 

@@ -31,7 +31,7 @@ const core = () => (importing ??= import("./vendor/highlight/core.js").then((mod
 document.addEventListener("click", async (event) => {
   const button = event.target.closest?.(".copy-code");
   if (!button) return;
-  await writeToClipboard(button.nextElementSibling.textContent);
+  await writeToClipboard(button.parentElement.nextElementSibling.textContent);
   announce("Copied.");
   button.textContent = "Copied";
   setTimeout(() => (button.textContent = "Copy"), 1500);

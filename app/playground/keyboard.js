@@ -2,7 +2,7 @@
 // never stand in the way of what is typed or of a screen reader.
 import { anew, stop } from "./actions.js";
 import { toggleTheme, toggleTrace } from "./header.js";
-import { busy, changed, state } from "./state.js";
+import { busy, changed, closePanel, state, wide } from "./state.js";
 
 export const SHORTCUTS = [
   ["Enter", "Send the message"],
@@ -28,12 +28,12 @@ export function listen() {
   addEventListener("keydown", (event) => {
     if (state.keyAsked !== null) return;
     if (event.key === "Escape" && !state.dialog) {
-      if (state.panel) changed({ panel: null });
+      if (state.panel && !(state.panel === "trace" && wide())) closePanel();
       else if (busy()) stop();
     } else if ((event.ctrlKey || event.metaKey) && event.code === "KeyK") {
       event.preventDefault();
       changed({ panel: matchMedia("(max-width: 800px)").matches ? "sidebar" : null });
-      document.querySelector("#search").focus();
+      requestAnimationFrame(() => document.querySelector("#search").focus()); // once it is shown
     } else if (event.altKey && !event.ctrlKey && WITH_ALT[event.code]) {
       event.preventDefault();
       WITH_ALT[event.code]();

@@ -96,10 +96,11 @@ function wrap(table) {
 function dress(code) {
   const language = /language-([\w+#-]+)/.exec(code.className)?.[1] ?? "";
   code.parentElement.tabIndex = 0;
+  const head = Object.assign(document.createElement("div"), { className: "code-head", textContent: language });
   const button = document.createElement("button");
   Object.assign(button, { type: "button", className: "copy-code", textContent: "Copy", ariaLabel: "Copy the code" });
-  button.dataset.language = language;
-  code.parentElement.before(button);
+  head.append(button);
+  code.parentElement.before(head);
   highlight(code, language);
 }
 

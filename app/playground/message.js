@@ -3,18 +3,18 @@ import { Markdown, plain } from "./markdown.js";
 import { html, Icon, memo } from "./ui.js";
 import { Tree, Value } from "./values.js";
 
-export const Item = memo(({ item, named, team }) => {
+export const Item = memo(({ item, named, team, asked }) => {
   const { message } = item;
   const aside = message.type === "handoff" || message.type === "speaker";
   return html`<div class="item ${message.type}">
     ${named && team && !aside && html`<div class="speaker"><span class="avatar" data-hue=${hue(message.source)} aria-hidden="true">${message.source[0]?.toUpperCase()}</span>${plain(message.source)}</div>`}
-    <${Content} item=${item} />
+    <${Content} item=${item} asked=${asked} />
   </div>`;
 });
 
 const hue = (name) => [...name].reduce((sum, letter) => (sum * 31 + letter.codePointAt(0)) >>> 0, 7) % 6;
 
-function Content({ item }) {
+function Content({ item, asked }) {
   const { message, streaming } = item;
   switch (message.type) {
     case "text":
@@ -22,7 +22,7 @@ function Content({ item }) {
     case "thought":
       return html`<div class="thought"><${Markdown} text=${message.content} streaming=${streaming} /></div>`;
     case "tool_call":
-      return html`<${ToolCall} call=${message} result=${item.result} />`;
+      return html`<${ToolCall} call=${message} result=${item.result} asked=${asked} />`;
     case "tool_result":
       return html`<${ToolCall} call=${{ name: message.name }} result=${message} />`;
     case "structured":
@@ -40,8 +40,8 @@ function Content({ item }) {
   }
 }
 
-function ToolCall({ call, result }) {
-  const state = !result ? "running" : result.is_error ? "failed" : "done";
+function ToolCall({ call, result, asked }) {
+  const state = !result ? (asked ? "waiting" : "running") : result.is_error ? "failed" : "done";
   const shown = typeof call.arguments === "object" && call.arguments ? short(call.arguments) : (call.arguments ?? "");
   return html`<details class="call ${state}">
     <summary><${Icon} name="tool" /><b>${plain(call.name)}</b><span class="brief">${plain(String(shown).slice(0, 120))}</span><span class="state">${state}</span></summary>

@@ -1,6 +1,7 @@
 // The agents, and the conversations to go back to.
 import { anew, choose, loadSessions, openSession, removeSession, search } from "./actions.js";
 import { ago } from "./figures.js";
+import { plain } from "./markdown.js";
 import { changed, state } from "./state.js";
 import { html, Icon, IconButton } from "./ui.js";
 
@@ -40,10 +41,10 @@ function Sessions() {
 }
 
 function Session({ session }) {
-  const title = session.title || (session.active_run_id ? "Going on" : "No answer yet");
+  const title = plain(session.title ?? "…") || (session.active_run_id ? "Still running" : "No answer yet");
   const remove = () => confirm(`Remove “${title}” with all its runs?`) && removeSession(session.session_id);
   return html`<li class="session"><button type="button" aria-current=${session.session_id === state.sessionId ? "true" : null} onClick=${() => openSession(session.session_id)}>
-      <span class="first">${title}</span><span class="second">${session.agent} · ${ago(session.updated_at)}</span>
+      <span class="first" dir="auto">${title}</span><span class="second">${session.agent} · ${ago(session.updated_at)}</span>
     </button>
     <${IconButton} icon="trash" label=${`Remove “${title}”`} onClick=${remove} /></li>`;
 }

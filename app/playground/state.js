@@ -15,7 +15,7 @@ export const state = {
   offline: false,
   keyAsked: null, // why a key is asked for
   panel: null, // what lies over the conversation on a small screen: "sidebar" or "trace"
-  traceOpen: matchMedia("(min-width: 1100px)").matches,
+  traceOpen: wide(),
   traced: null, // the turn whose trace is shown; null: the latest
   dialog: null, // "copy", "agent" or "keys"
   notice: null,
@@ -39,6 +39,13 @@ export function changed(changes = {}) {
     paint();
   });
 }
+
+// Whether the trace has a place beside the conversation, instead of over it.
+export function wide() {
+  return matchMedia("(min-width: 1100px)").matches;
+}
+
+export const closePanel = () => changed({ panel: null, traceOpen: state.traceOpen && wide() });
 
 // For those who hear the page instead of seeing it.
 export const announce = (text) => changed({ announcement: text });

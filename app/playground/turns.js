@@ -12,7 +12,8 @@ export function newTurn(fields = {}) {
 }
 
 export function turnOf(run) {
-  const turn = newTurn({ runId: run.run_id, startedAt: Date.parse(run.created_at) });
+  const startedAt = Date.parse(run.created_at);
+  const turn = newTurn({ runId: run.run_id, startedAt, firstTextAt: 0 }); // when that came, this page has not seen
   settle(turn, run);
   if (turn.ended) for (const message of run.messages ?? []) add(turn, message); // else its events tell them again
   return turn;
@@ -22,9 +23,7 @@ export function apply(turn, { type, data }) {
   turn.events += 1;
   turn.runId = data.run_id;
   switch (type) {
-    case "run.started":
-      Object.assign(turn, { status: "running", question: null, traceId: data.trace_id, attempt: data.attempt });
-      break;
+    case "run.started": // also of a run that is told again from its start
     case "run.restarted":
       forget(turn);
       Object.assign(turn, { status: "running", question: null, traceId: data.trace_id, attempt: data.attempt });
@@ -68,7 +67,7 @@ function resumed(turn) {
 }
 
 function forget(turn) {
-  Object.assign(turn, { items: [], index: new Map(), calls: new Map() });
+  Object.assign(turn, { told: false, items: [], index: new Map(), calls: new Map() });
 }
 
 function grow(turn, { message_id: id, source, delta }, thought) {

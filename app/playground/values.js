@@ -82,7 +82,7 @@ function Field({ name, schema, required }) {
     return html`<label class="check"><input type="checkbox" name=${name} defaultChecked=${schema.default} /> <span>${title}</span>${hint}</label>`;
   }
   const input = schema.enum
-    ? html`<select ...${shared}>${schema.enum.map((option) => html`<option>${option}</option>`)}</select>`
+    ? html`<select ...${shared}>${schema.enum.map((option) => html`<option value=${String(option)} selected=${option === schema.default}>${String(option)}</option>`)}</select>`
     : type === "number" || type === "integer"
       ? html`<input type="number" step=${type === "integer" ? 1 : "any"} min=${schema.minimum} max=${schema.maximum} ...${shared} />`
       : html`<textarea rows=${type === "string" ? 1 : 3} maxlength=${schema.maxLength} ...${shared}></textarea>`;

@@ -12,7 +12,7 @@ from app.runs.run import Stop, identity_of
 from app.runs.runner import Runner
 from app.store.peers import Peers
 from app.store.runs import RunStore
-from app.store.said import Said
+from app.store.said import Feedback, Said
 from app.telemetry.feedback import tell_feedback
 
 LOOK_S = 0.5
@@ -79,6 +79,10 @@ class Control:
         run, root = await self._said.add_feedback(run_id, caller, score=score, label=label, comment=comment)
         if root is not None and run.status is not RunStatus.QUEUED:
             tell_feedback(identity_of(run, caller), run.trace_id, root, score, label, comment)
+
+    async def told(self, run_id: str, caller: Caller, limit: int, after: str | None) -> list[Feedback]:
+        """What was said of the run, the latest first, before the one of that id. Raises NotFound."""
+        return await self._said.feedback(run_id, caller, limit, after)
 
 
 def _check(question: InputRequest, value: Any) -> None:

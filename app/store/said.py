@@ -1,5 +1,6 @@
 """What people say of a run: answers to its questions, and feedback."""
 
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -12,6 +13,18 @@ from app.events import InputRequest, Run, RunStatus
 from app.store.database import Database
 from app.store.rows import found, question_of, run_of, runs_of, the_run
 from app.store.tables import FeedbackRow, InputRow, RunRow
+
+
+@dataclass(frozen=True, slots=True)
+class Feedback:
+    """What a person said of a run, once."""
+
+    feedback_id: str
+    score: float
+    """From 0, useless, to 1."""
+    label: str | None
+    comment: str | None
+    created_at: datetime
 
 
 class Said:
@@ -37,6 +50,10 @@ class Said:
         """Keep what was said of the run; the run without its messages, and its root's span. Raises NotFound."""
         row = await self._database.write(_add_feedback, run_id, caller, score, label, comment)
         return run_of(row, []), row.root_span_id
+
+    async def feedback(self, run_id: str, caller: Caller, limit: int, after: str | None) -> list[Feedback]:
+        """What was said of the run, the latest first, before the one of that id. Raises NotFound."""
+        return await self._database.read(_feedback, run_id, caller, limit, after)
 
 
 def _answer(connection: Connection, run_id: str, caller: Caller, input_id: str | None, value: Any) -> tuple[Run, bool]:
@@ -70,6 +87,15 @@ def _add_feedback(
     said = {"score": score, "label": label, "comment": comment, "created_at": datetime.now(UTC)}
     connection.execute(insert(FeedbackRow).values(id=str(uuid7()), run_id=run_id, **said))
     return row
+
+
+def _feedback(connection: Connection, run_id: str, caller: Caller, limit: int, after: str | None) -> list[Feedback]:
+    found(connection, run_id, caller)
+    query = select(FeedbackRow.__table__).where(FeedbackRow.run_id == run_id).order_by(FeedbackRow.id.desc())
+    if after is not None:
+        query = query.where(FeedbackRow.id < after)
+    rows = connection.execute(query.limit(limit))
+    return [Feedback(row.id, row.score, row.label, row.comment, row.created_at) for row in rows]
 
 
 def _asked(run_id: str, input_id: str | None) -> Select[Any]:

@@ -53,6 +53,22 @@ async def test_wrong_feedback_is_refused(body: dict[str, Any], service: Service)
     assert (await service.client.post(f"/runs/{run['run_id']}/feedback", json=body)).status_code == 422
 
 
+async def test_feedback_is_read_again(service: Service) -> None:
+    """The latest first, page by page; to anybody but the run's owner the run does not exist."""
+    run = await service.run("assistant", "hi", user_id="ann")
+    path, ann = f"/runs/{run['run_id']}/feedback", {"X-User-ID": "ann"}
+    assert await service.get(path, "ann") == {"items": [], "next_cursor": None}
+    for said in ({"score": 0, "label": "bad"}, {"score": 1, "comment": "On second thoughts."}):
+        await service.client.post(path, json=said, headers=ann)
+    latest = await service.get(f"{path}?limit=1", "ann")
+    (first,) = latest["items"]
+    assert (first["score"], first["label"], first["comment"]) == (1, None, "On second thoughts.")
+    earlier = await service.get(f"{path}?limit=1&cursor={latest['next_cursor']}", "ann")
+    assert [(each["score"], each["label"]) for each in earlier["items"]] == [(0, "bad")]
+    assert earlier["next_cursor"] is None
+    await service.get(path, "bob", status=404)
+
+
 async def test_a_run_is_judged_by_its_owner(service: Service) -> None:
     """To anybody else it does not exist."""
     run = await service.run("assistant", "hi", user_id="ann")

@@ -1,5 +1,6 @@
 """What the playground is made of is what the lock says."""
 
+import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -19,6 +20,7 @@ def test_vendored_files_are_those_of_the_lock(tmp_path: Path) -> None:
     """`npm ci` checks their hashes; the script copies them; not a byte differs."""
     node, npm = shutil.which("node"), shutil.which("npm")
     if node is None or npm is None:
+        assert not os.environ.get("CI"), "node and npm are needed"
         pytest.skip("node and npm are not installed")
     for name in ("package.json", "package-lock.json", "copy.mjs"):
         shutil.copy(SOURCE / name, tmp_path)

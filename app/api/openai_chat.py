@@ -6,12 +6,12 @@ from functools import partial
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Response
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from app.api.beginning import RUN_PROBLEMS, AskedDep, Wanted, begun, outcome_of, request_of
 from app.api.dependencies import JsonOnly, PartsDep, PrincipalDep
 from app.api.problems import problem_response, problems
-from app.api.schemas import IMAGE_URL, Metadata, UserId
+from app.api.schemas import IMAGE_URL, Lenient, Metadata, UserId
 from app.api.streams import NO_HEADERS, finished_response, run_headers, started_stream
 from app.errors import InvalidInput
 from app.events import RunStatus
@@ -27,12 +27,6 @@ ANSWERED: dict[int | str, dict[str, Any]] = {
     }
 }
 _SERVED_SINCE = int(time.time())
-
-
-class Lenient(BaseModel):
-    """Fields that are not described are ignored: clients send what their models take."""
-
-    model_config = ConfigDict(extra="ignore", use_attribute_docstrings=True)
 
 
 class Where(Lenient):

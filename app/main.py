@@ -13,7 +13,20 @@ from starlette.middleware.cors import CORSMiddleware
 
 from app import VERSION
 from app.agents.registry import Registry
-from app.api import agents, ai_sdk, export, health, metrics, openai_chat, openapi, playground, problems, runs, sessions
+from app.api import (
+    ag_ui,
+    agents,
+    ai_sdk,
+    export,
+    health,
+    metrics,
+    openai_chat,
+    openapi,
+    playground,
+    problems,
+    runs,
+    sessions,
+)
 from app.api.dependencies import Parts, Permitted
 from app.api.identity.gate import Gate, Identity
 from app.api.middleware import BodyLimit, Named
@@ -113,7 +126,7 @@ def create_app(settings: Settings | None = None, worker: Worker | None = None) -
         siblings.answer("trace", telemetry.store.told)
     probes = (health, metrics)
     for module in (
-        probes if settings.role == "worker" else (agents, runs, sessions, export, openai_chat, ai_sdk, *probes)
+        probes if settings.role == "worker" else (agents, runs, sessions, export, openai_chat, ai_sdk, ag_ui, *probes)
     ):
         app.include_router(module.router, dependencies=[Permitted])
     if settings.playground and settings.role != "worker":

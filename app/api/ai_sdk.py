@@ -11,15 +11,15 @@ from sse_starlette import EventSourceResponse
 
 from app.api.beginning import RUN_PROBLEMS, AskedDep, Wanted, begun, request_of
 from app.api.bounds import writable
-from app.api.chats import active_run, asked_at, chat_of, is_known, json_or_text, taken_back, until_asked
+from app.api.chats import RunOptions, active_run, asked_at, chat_of, is_known, json_or_text, taken_back, until_asked
 from app.api.dependencies import CallerDep, JsonOnly, Parts, PartsDep
 from app.api.problems import problems
-from app.api.schemas import IMAGE_URL, Lenient, Metadata, OnDisconnect, SessionId
+from app.api.schemas import IMAGE_URL, Lenient, SessionId
 from app.api.streams import Write, joined, started_stream
 from app.caller import Caller
 from app.errors import InvalidInput
 from app.events import InputRequest, Placed, Run
-from app.store.runs import IfBusy, Standing
+from app.store.runs import Standing
 from app.task import ImagePart, Task, TextPart, Turn
 from app.wire import ai_sdk
 
@@ -32,62 +32,54 @@ STREAMED: dict[int | str, dict[str, Any]] = {
 }
 
 
-class TextIn(Lenient):
+class UiTextIn(Lenient):
     """What was written."""
 
     type: Literal["text"]
     text: str
 
 
-class FileIn(Lenient):
+class UiFileIn(Lenient):
     """An image."""
 
     type: Literal["file"]
     url: str
 
 
-class AnswerIn(Lenient):
+class UiAnswerIn(Lenient):
     """The answer to a question that has a schema."""
 
     type: Literal["data-answer"]
     data: Annotated[Any, AfterValidator(writable)]
 
 
-class OtherIn(Lenient):
+class UiOtherIn(Lenient):
     """What the server has said: it knows it."""
 
     type: str
 
 
-class MessageIn(Lenient):
+class UiMessageIn(Lenient):
     """A `UIMessage`."""
 
     role: Literal["system", "user", "assistant"]
-    parts: list[Annotated[TextIn | FileIn | AnswerIn | OtherIn, Field(union_mode="left_to_right")]] = Field(
+    parts: list[Annotated[UiTextIn | UiFileIn | UiAnswerIn | UiOtherIn, Field(union_mode="left_to_right")]] = Field(
         max_length=10_000
     )
     metadata: Any = None
     """Of the server's: which run it is of."""
 
 
-class ChatIn(Lenient):
+class UiChatIn(RunOptions):
     """What `DefaultChatTransport` sends, and what its option `body` adds."""
 
     id: SessionId
     """The chat's: it is the session."""
-    messages: list[MessageIn] = Field(min_length=1, max_length=10_000)
+    messages: list[UiMessageIn] = Field(min_length=1, max_length=10_000)
     """What the page shows, the user's message at its end."""
     trigger: Literal["submit-message", "regenerate-message"] = "submit-message"
     messageId: str | None = None  # noqa: N815 the protocol's name
     """The message that is said anew: what was said after it is taken back."""
-    metadata: Metadata = Field(default_factory=dict)
-    """Up to 16 pairs of strings, on every span of the run."""
-    timeout_s: float | None = Field(None, gt=0, allow_inf_nan=False)
-    """Seconds the run may take."""
-    if_busy: IfBusy = "interrupt"
-    """What to do when the chat has a run going on: by default, it is stopped for what is said now."""
-    on_disconnect: OnDisconnect | None = None
-    """`continue`: the run goes on also if the page does not come back."""
 
     @property
     def anew(self) -> bool:
@@ -95,7 +87,7 @@ class ChatIn(Lenient):
 
 
 @router.post("", response_class=EventSourceResponse, responses=RUN_PROBLEMS | STREAMED, dependencies=[JsonOnly])
-async def chat(name: str, body: ChatIn, asked: AskedDep) -> Response:
+async def chat(name: str, body: UiChatIn, asked: AskedDep) -> Response:
     """Say the last message of the chat to the agent, and stream its answer as a UI message.
 
     The answer to a question that the chat's run waits with goes to that run. `regenerate-message` and an edited message
@@ -135,7 +127,7 @@ async def resume(name: str, chat: Annotated[SessionId, Path()], parts: PartsDep,
     return await joined(parts, caller, active.run.run_id, None, write, ai_sdk.HEADERS)
 
 
-async def _answered(parts: Parts, caller: Caller, waiting: Standing, message: MessageIn) -> Response:
+async def _answered(parts: Parts, caller: Caller, waiting: Standing, message: UiMessageIn) -> Response:
     question = waiting.run.input_request
     assert question is not None, "it waits"  # noqa: S101
     await parts.control.answer(waiting.run.run_id, caller, question.input_id, _answer(message, question))
@@ -150,7 +142,7 @@ def _writing(parts: Parts, caller: Caller, run: Run, message_id: str | None = No
     return write
 
 
-def _wanted(name: str, body: ChatIn) -> Wanted:
+def _wanted(name: str, body: UiChatIn) -> Wanted:
     said = body.messages[-1]
     if said.role != "user":
         raise InvalidInput(
@@ -170,8 +162,8 @@ def _wanted(name: str, body: ChatIn) -> Wanted:
     )
 
 
-def _task(message: MessageIn) -> Task:
-    files = [part for part in message.parts if isinstance(part, FileIn)]
+def _task(message: UiMessageIn) -> Task:
+    files = [part for part in message.parts if isinstance(part, UiFileIn)]
     if not files:
         return _text(message)
     if not all(re.match(IMAGE_URL, part.url) for part in files):
@@ -180,31 +172,31 @@ def _task(message: MessageIn) -> Task:
             errors=[{"loc": ["body", "messages"], "msg": "Has a file that is no such image."}],
         )
     return tuple(
-        ImagePart(part.url) if isinstance(part, FileIn) else TextPart(part.text)
+        ImagePart(part.url) if isinstance(part, UiFileIn) else TextPart(part.text)
         for part in message.parts
-        if isinstance(part, FileIn | TextIn)
+        if isinstance(part, UiFileIn | UiTextIn)
     )
 
 
-def _text(message: MessageIn) -> str:
-    return "\n\n".join(part.text for part in message.parts if isinstance(part, TextIn))
+def _text(message: UiMessageIn) -> str:
+    return "\n\n".join(part.text for part in message.parts if isinstance(part, UiTextIn))
 
 
-def _history(messages: list[MessageIn]) -> tuple[Turn, ...]:
+def _history(messages: list[UiMessageIn]) -> tuple[Turn, ...]:
     """What the page shows, where nothing of it is stored here."""
     turns = [Turn(each.role, _task(each) if each.role == "user" else _text(each)) for each in messages[:-1]]
     return tuple([turn for turn in turns if turn.content])
 
 
-def _runs_of(messages: list[MessageIn]) -> list[str]:
+def _runs_of(messages: list[UiMessageIn]) -> list[str]:
     return [
         each.metadata["run_id"] for each in messages if isinstance(each.metadata, dict) and "run_id" in each.metadata
     ]
 
 
-def _answer(message: MessageIn, question: InputRequest) -> Any:
+def _answer(message: UiMessageIn, question: InputRequest) -> Any:
     """A part that is an answer, else what was written: with a schema, as JSON where it is that."""
-    if (given := next((part for part in message.parts if isinstance(part, AnswerIn)), None)) is not None:
+    if (given := next((part for part in message.parts if isinstance(part, UiAnswerIn)), None)) is not None:
         return given.data
     text = _text(message)
     return text if question.schema is None else json_or_text(text)

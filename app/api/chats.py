@@ -8,17 +8,32 @@ from collections.abc import AsyncIterator, Collection
 from typing import Any
 
 import orjson
+from pydantic import Field
 from pydantic_core import PydanticCustomError
 
 from app.api.bounds import writable
 from app.api.dependencies import Parts
+from app.api.schemas import Lenient, Metadata, OnDisconnect
 from app.caller import Caller
 from app.errors import NotFound, SessionConflict, StateGone
 from app.events import InputRequired, Placed, Position
 from app.runs.run import RunRequest
 from app.store.history import Point
-from app.store.runs import Standing
+from app.store.runs import IfBusy, Standing
 from app.store.sessions import Session
+
+
+class RunOptions(Lenient):
+    """What a page may ask for beside."""
+
+    metadata: Metadata = Field(default_factory=dict)
+    """Up to 16 pairs of strings, on every span of the run."""
+    timeout_s: float | None = Field(None, gt=0, allow_inf_nan=False)
+    """Seconds the run may take."""
+    if_busy: IfBusy = "interrupt"
+    """What to do when the chat has a run going on: by default, it is stopped for what is said now."""
+    on_disconnect: OnDisconnect | None = None
+    """`continue`: the run goes on also if the page does not come back."""
 
 
 async def chat_of(parts: Parts, session_id: str, caller: Caller, agent: str) -> Session | None:

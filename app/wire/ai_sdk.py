@@ -13,7 +13,7 @@ import orjson
 from app.events import InputRequest, InputRequired, MessageAdded, Placed, Run, RunEnded, RunEvent, RunRestarted
 from app.events import RunStatus as Status
 from app.messages import Handoff, Image, Memory, Message, Other, Speaker, Structured, ToolCall, ToolResult
-from app.wire.speech import Piece, Speech
+from app.wire.speech import CallIds, Piece, Speech
 
 HEADERS = {"X-Vercel-AI-UI-Message-Stream": "v1"}
 DONE = b"data: [DONE]\n\n"
@@ -45,8 +45,7 @@ class _Told:
         self._speech = Speech()
         self._open: dict[str, str] = {}
         """The parts that are being told, by message, and whether each is `text` or `reasoning`."""
-        self._calls: dict[str, str] = {}
-        """The tool parts, by the id of the call that each is for: models of a team may give two calls one."""
+        self._calls = CallIds()
         self._next: str | None = None
         """The message that goes on, where the one before it is complete."""
 
@@ -62,7 +61,7 @@ class _Told:
             self._next = None
         match event:
             case RunRestarted():
-                self._speech, self._open, self._calls = Speech(), {}, {}
+                self._speech, self._open, self._calls = Speech(), {}, CallIds()
                 yield {"type": "reset-step"}
             case MessageAdded(message) if message.source == "user":
                 pass
@@ -101,11 +100,12 @@ class _Told:
         """What of it is not said in words."""
         match message:
             case ToolCall():
-                yield self._called(message.call_id, message, message.arguments)
+                yield self._called(self._calls.begun(message), message, message.arguments)
             case ToolResult():
-                if message.call_id not in self._calls:  # in the message before, which the question has ended
+                id_ = self._calls.of(message)
+                if id_ is None:  # it was called in the message before, which the question has ended
                     yield self._called(message.call_id, message, None)
-                part = {"toolCallId": self._calls[message.call_id], **_TOOL}
+                part = {"toolCallId": id_ or message.call_id, **_TOOL}
                 if message.is_error:
                     yield {"type": "tool-output-error", "errorText": message.content, **part}
                 else:
@@ -123,9 +123,7 @@ class _Told:
             case _:
                 pass
 
-    def _called(self, call_id: str, message: ToolCall | ToolResult, arguments: Any) -> Chunk:
-        id_ = message.id if call_id in self._calls else call_id
-        self._calls[call_id] = id_
+    def _called(self, id_: str, message: ToolCall | ToolResult, arguments: Any) -> Chunk:
         about = {"toolCallId": id_, "toolName": message.name, "input": arguments}
         return {"type": "tool-input-available", **about, **_TOOL, **_by(message.source)}
 

@@ -14,7 +14,9 @@ from starlette.middleware.cors import CORSMiddleware
 from app import VERSION
 from app.agents.registry import Registry
 from app.api import (
+    ag_ui,
     agents,
+    ai_sdk,
     export,
     health,
     metrics,
@@ -125,7 +127,7 @@ def create_app(settings: Settings | None = None, worker: Worker | None = None) -
     if siblings is not None:
         siblings.answer("metrics", telemetry.metrics.told)
         siblings.answer("trace", telemetry.store.told)
-    probes, protocols = (health, metrics), (openai_chat, openai_responses)
+    probes, protocols = (health, metrics), (openai_chat, openai_responses, ai_sdk, ag_ui)
     for module in probes if settings.role == "worker" else (agents, runs, sessions, export, *protocols, *probes):
         app.include_router(module.router, dependencies=[Permitted])
     if settings.playground and settings.role != "worker":

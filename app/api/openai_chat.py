@@ -9,9 +9,9 @@ from pydantic import Field
 
 from app.api.beginning import RUN_PROBLEMS, AskedDep, Wanted, begun, outcome_of, request_of
 from app.api.dependencies import JsonOnly, PartsDep, PrincipalDep
-from app.api.openai_common import Lenient, as_json
+from app.api.openai_common import as_json
 from app.api.problems import problem_response, problems
-from app.api.schemas import IMAGE_URL, Metadata, UserId
+from app.api.schemas import IMAGE_URL, Lenient, Metadata, UserId
 from app.api.streams import finished_response, run_headers, started_stream
 from app.errors import InvalidInput
 from app.events import RunStatus

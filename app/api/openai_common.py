@@ -14,12 +14,6 @@ REWORDED = {422: 400}
 """Statuses that OpenAI has others for."""
 
 
-class Lenient(BaseModel):
-    """Fields that are not described are ignored: clients send what their models take."""
-
-    model_config = ConfigDict(extra="ignore", use_attribute_docstrings=True)
-
-
 class ErrorDetail(BaseModel):
     """What was wrong."""
 

@@ -11,9 +11,9 @@ from uuid_utils import uuid7
 
 from app.api.beginning import RUN_PROBLEMS, Asked, AskedDep, Wanted, begun, outcome_of, request_of
 from app.api.dependencies import CallerDep, JsonOnly, PartsDep, PrincipalDep, either
-from app.api.openai_common import Lenient, as_json
+from app.api.openai_common import as_json
 from app.api.problems import problems
-from app.api.schemas import IMAGE_URL, Metadata, SessionId, UserId
+from app.api.schemas import IMAGE_URL, Lenient, Metadata, SessionId, UserId
 from app.api.streams import joined, run_headers, started_stream
 from app.caller import Caller
 from app.errors import InvalidInput

@@ -37,6 +37,12 @@ class Body(BaseModel):
         return few_fields(value)
 
 
+class Lenient(BaseModel):
+    """Of another protocol than Waggle's own. Fields that are not described are ignored: clients send what they have."""
+
+    model_config = ConfigDict(extra="ignore", use_attribute_docstrings=True)
+
+
 class TextPartIn(Body):
     """A piece of text."""
 

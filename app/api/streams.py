@@ -166,13 +166,18 @@ async def resumed(parts: Parts, caller: Caller, event_id: str) -> Response:
 
 
 async def joined(
-    parts: Parts, caller: Caller, run_id: str, after: Position | None, write: Write | None = None
+    parts: Parts,
+    caller: Caller,
+    run_id: str,
+    after: Position | None,
+    write: Write | None = None,
+    headers: Mapping[str, str] = NO_HEADERS,
 ) -> Response:
     """Watch a run from the start, or from after that event."""
     view = await parts.viewing.open(run_id, caller, after)
     if view.events is None:
         return Response(status_code=204, headers=run_headers(view.run))
-    return RunStream(parts, view.run, view.events, None, write or partial(native.frames, run_id))
+    return RunStream(parts, view.run, view.events, None, write or partial(native.frames, run_id), headers)
 
 
 def run_headers(run: Run) -> dict[str, str]:

@@ -7,7 +7,7 @@ from typing import Literal
 import orjson
 
 from app.events import MessageAdded, RunEvent, TextDelta, ThoughtDelta
-from app.messages import Image, Message, Structured, Text, Thought
+from app.messages import Image, Message, Structured, Text, Thought, ToolCall, ToolResult
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,3 +72,19 @@ def _shown(part: dict[str, object]) -> str:
             return f"![]({url})"
         case _:
             return ""
+
+
+class CallIds:
+    """The tool calls of one run, by ids that differ: models of a team may give two calls the same."""
+
+    def __init__(self) -> None:
+        self._ids: dict[str, str] = {}
+
+    def begun(self, call: ToolCall) -> str:
+        """Its id from now on."""
+        id_ = self._ids[call.call_id] = call.id if call.call_id in self._ids else call.call_id
+        return id_
+
+    def of(self, result: ToolResult) -> str | None:
+        """The call's; None where that was told in another stream."""
+        return self._ids.get(result.call_id)

@@ -75,3 +75,37 @@ curl -s localhost:8000/readyz
 
 # GET /metrics
 curl -s localhost:8000/metrics
+
+# GET /runs/{run_id}/feedback
+curl -s localhost:8000/runs/$RUN/feedback
+
+# GET /v1/models
+curl -s localhost:8000/v1/models
+
+# GET /v1/models/{name}
+curl -s localhost:8000/v1/models/greeter
+
+# POST /v1/chat/completions
+curl -s localhost:8000/v1/chat/completions -H 'Content-Type: application/json' \
+  -d '{"model": "greeter", "messages": [{"role": "user", "content": "Greet Eva."}]}'
+
+# POST /v1/responses
+RESPONSE=$(curl -s localhost:8000/v1/responses -H 'Content-Type: application/json' \
+  -d '{"model": "greeter", "input": "Greet Finn."}' -o response.json -w 'resp_%header{x-run-id}')
+
+# GET /v1/responses/{response_id}
+curl -s localhost:8000/v1/responses/$RESPONSE
+
+# POST /v1/responses/{response_id}/cancel
+curl -s -X POST localhost:8000/v1/responses/$RESPONSE/cancel
+
+# POST /agents/{name}/ui
+curl -sN localhost:8000/agents/greeter/ui -H 'Content-Type: application/json' \
+  -d '{"id": "ui-1", "trigger": "submit-message", "messages": [{"id": "m1", "role": "user", "parts": [{"type": "text", "text": "Greet Gil."}]}]}'
+
+# GET /agents/{name}/ui/{chat}/stream
+curl -sN localhost:8000/agents/greeter/ui/ui-1/stream
+
+# POST /agents/{name}/ag-ui
+curl -sN localhost:8000/agents/greeter/ag-ui -H 'Content-Type: application/json' \
+  -d '{"threadId": "ag-1", "runId": "r1", "state": {}, "messages": [{"id": "m1", "role": "user", "content": "Greet Hal."}], "tools": [], "context": [], "forwardedProps": {}}'

@@ -42,7 +42,7 @@ install: $(VENV)/.service
 run: install
 	@exec $(BIN)/python -m app
 
-test: $(VENV)/.dev $(VENV)/.browser $(VENV)/.kubectl
+test: $(VENV)/.dev $(VENV)/.browser $(VENV)/.kubectl $(VENV)/.inspector
 	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile $(PYTEST_ARGS)
 
 fuzz: $(VENV)/.dev
@@ -112,6 +112,12 @@ $(VENV)/.browser: | $(VENV)/.dev
 $(VENV)/.kubectl: tests/kubectl.txt | $(VENV)/.dev
 	@if $(BIN)/python tests/kubectl.py $(BIN) || command -v kubectl >/dev/null; then touch $@; \
 	else echo "Without kubectl, the tests that render deploy/kubernetes are left out."; fi
+
+# MCP's inspector, for the test that has it call agents; that is left out where there is no npm.
+$(VENV)/.inspector: tests/wire/inspector/package-lock.json | $(VENV)/.dev
+	@if command -v npm >/dev/null && npm ci --prefix tests/wire/inspector --omit=dev --no-audit --no-fund --loglevel=error; then \
+	  touch $@; \
+	else echo "Without npm, the test that uses MCP's inspector is left out."; fi
 
 $(VENV)/.uv-$(UV_VERSION):
 	@$(BIN)/python -c "$$PYTHON_FITS" 2>/dev/null || { \

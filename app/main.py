@@ -13,7 +13,20 @@ from starlette.middleware.cors import CORSMiddleware
 
 from app import VERSION
 from app.agents.registry import Registry
-from app.api import agents, export, health, mcp, metrics, openai_chat, openapi, playground, problems, runs, sessions
+from app.api import (
+    a2a,
+    agents,
+    export,
+    health,
+    mcp,
+    metrics,
+    openai_chat,
+    openapi,
+    playground,
+    problems,
+    runs,
+    sessions,
+)
 from app.api.dependencies import Parts, Permitted
 from app.api.identity.gate import Gate, Identity
 from app.api.middleware import BodyLimit, Named
@@ -112,7 +125,9 @@ def create_app(settings: Settings | None = None, worker: Worker | None = None) -
         siblings.answer("metrics", telemetry.metrics.told)
         siblings.answer("trace", telemetry.store.told)
     probes = (health, metrics)
-    for module in probes if settings.role == "worker" else (agents, runs, sessions, export, openai_chat, mcp, *probes):
+    for module in (
+        probes if settings.role == "worker" else (agents, runs, sessions, export, openai_chat, mcp, a2a, *probes)
+    ):
         app.include_router(module.router, dependencies=[Permitted])
     if settings.playground and settings.role != "worker":
         playground.install(app)

@@ -2,6 +2,7 @@
 
 import asyncio
 from importlib import import_module
+from typing import Any
 
 from fastapi import APIRouter, Response
 
@@ -12,7 +13,16 @@ from app.api.problems import problems
 router = APIRouter(tags=["mcp"])
 
 
-@router.post("/mcp", responses=problems(400, 401, 403, 413, 415), dependencies=[JsonOnly])
+ANSWERED: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": "The response; to `tools/call` as server-sent events, with what comes before it.",
+        "content": {"application/json": {}, "text/event-stream": {}},
+    },
+    202: {"description": "A notification, or a response of the client's, was taken."},
+}
+
+
+@router.post("/mcp", responses=problems(400, 401, 403, 404, 409, 413, 415, 422) | ANSWERED, dependencies=[JsonOnly])
 async def post_mcp(asked: AskedDep) -> Response:
     """One message of an MCP client, as JSON-RPC; a call's answer is an event stream, others are JSON.
 

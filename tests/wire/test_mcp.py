@@ -18,59 +18,15 @@ from mcp.client.streamable_http import streamable_http_client
 from mcp.shared.context import RequestContext
 
 from tests.servers.openai_wire import OpenAIWire
-from tests.servers.pictures import data_uri, picture
-from tests.servers.replies import Drip, HttpError, Reply, Request, Text, ToolCall, ToolCalls
+from tests.servers.replies import Drip, HttpError
 from tests.service import Service, serving
+from tests.wire.agents import asks, ended, replies, written
 from tests.wire.recording import Recording, same_as
-
-AGENTS = {
-    "painter": '''
-from autogen_agentchat.agents import BaseChatAgent
-from autogen_agentchat.base import Response
-from autogen_agentchat.messages import MultiModalMessage
-from autogen_core import Image
-
-class Painter(BaseChatAgent):
-    produced_message_types = (MultiModalMessage,)
-
-    async def on_messages(self, messages, cancellation_token):
-        image = Image.from_uri("{image}")
-        return Response(chat_message=MultiModalMessage(content=["A dot.", image], source=self.name))
-
-    async def on_reset(self, cancellation_token):
-        pass
-
-def build(context):
-    """Paints."""
-    return Painter("painter", "Paints.")
-'''.replace("{image}", data_uri(picture())),
-    "asking": '''
-from autogen_agentchat.agents import AssistantAgent
-from app.agents.person import ask, needs_approval
-
-async def colour() -> str:
-    """Asks for the colour."""
-    return await ask("Which colour?")
-
-@needs_approval
-async def remove(path: str) -> str:
-    """Remove a file."""
-    return f"{path} is gone"
-
-def build(context):
-    """Asks a person."""
-    return AssistantAgent("asking", context.model(), tools=[colour, remove], reflect_on_tool_use=True)
-''',
-}
 
 
 @pytest.fixture
 def settings(with_openai: dict[str, Any], tmp_path: Path) -> dict[str, Any]:
-    folder = tmp_path / "agents"
-    folder.mkdir()
-    for name, text in AGENTS.items():
-        (folder / f"{name}.py").write_text(text)
-    return with_openai | {"agents_dir": folder, "disconnect_grace_s": 0.05}
+    return with_openai | {"agents_dir": written(tmp_path / "agents"), "disconnect_grace_s": 0.05}
 
 
 @asynccontextmanager
@@ -105,19 +61,6 @@ def text_of(result: types.CallToolResult) -> str:
 
 async def nothing(progress: float, total: float | None, message: str | None) -> None:
     pass
-
-
-def replies(request: Request) -> Reply:
-    """Calls the tool that there is, then says what it answered."""
-    if request.asked.results:
-        return Text("It rains.", chunks=("It rains.",))
-    for tool in request.asked.tools:
-        arguments = {"weather": {"city": "Paris", "month": "July"}}
-        return ToolCalls((ToolCall(tool.name, arguments.get(tool.name, {})),))
-    if "Sort" in str(request.json["messages"][0]["content"]):
-        ticket = '{"category":"fault","urgent":true,"summary":"It broke."}'
-        return Text(ticket, chunks=(ticket,))
-    return Text("Bees dance.", chunks=("Bees dance.",))
 
 
 @pytest.mark.parametrize(
@@ -200,14 +143,6 @@ async def test_two_clients_that_count_alike_are_told_apart(openai: OpenAIWire, s
     assert len({(result.meta or {})["waggle/run"]["run_id"] for result in results}) == 2
 
 
-async def ended(service: Service, run_id: str) -> dict[str, Any]:
-    with anyio.fail_after(10):
-        if (run := service.parts.runner._live.get(run_id)) is not None:
-            await run.finished
-    run_: dict[str, Any] = await service.get(f"/runs/{run_id}")
-    return run_
-
-
 async def test_a_client_that_cancels_stops_the_run(openai: OpenAIWire, with_openai: dict[str, Any]) -> None:
     """Nothing is remembered of a client: its id and its request's name the run, whichever process hears of it."""
     openai.replies = lambda _: Drip()
@@ -250,15 +185,6 @@ async def test_a_client_that_leaves_stops_the_run(openai: OpenAIWire, settings: 
         await openai.until_abandoned(1)
         run = await ended(service, run_id)
         assert (run["status"], run["stop_reason"]) == ("cancelled", "Nobody was watching any more.")
-
-
-def asks(request: Request) -> Reply:
-    """Asks for the colour, or removes the file, as the task says."""
-    if request.asked.results:
-        return Text(request.asked.results[-1], chunks=(request.asked.results[-1],))
-    if "colour" in request.asked.text:
-        return ToolCalls((ToolCall("colour", {}),))
-    return ToolCalls((ToolCall("remove", {"path": "a.txt"}),))
 
 
 async def test_a_question_is_put_to_the_client_s_user(openai: OpenAIWire, settings: dict[str, Any]) -> None:

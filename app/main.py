@@ -144,6 +144,7 @@ def create_app(settings: Settings | None = None, worker: Worker | None = None) -
             expose_headers=[
                 "X-Run-ID",
                 "X-Session-ID",
+                "Mcp-Session-Id",
                 "X-Request-ID",
                 "traceresponse",
                 "Retry-After",

@@ -16,14 +16,16 @@ from google.protobuf.json_format import MessageToDict, ParseDict, ParseError  # 
 from google.protobuf.message import Message  # type: ignore[import-untyped]
 from pydantic import TypeAdapter, ValidationError
 
-from app.api.answering import going_on
+from app.api.answering import going_on, run_id_in
 from app.api.beginning import Asked, Wanted, begun, outcome_of, request_of
 from app.api.problems import counted
 from app.api.schemas import SessionId
 from app.api.streams import RunStream, started_stream
+from app.caller import Caller
 from app.errors import AppError, BadRequest, InvalidInput, NotFound, NotWaiting, RunLost
 from app.events import ENDED, Run
 from app.runs.run import Started
+from app.runs.viewing import View
 from app.wire import a2a, jsonrpc
 from app.wire.a2a_parts import answer_of, asked_by
 
@@ -34,6 +36,8 @@ CODES: Mapping[type[AppError], int] = {
     NotWaiting: JSON_RPC_ERROR_CODE_MAP[Unsupported],
 }
 NOT_CANCELABLE = JSON_RPC_ERROR_CODE_MAP[TaskNotCancelableError]
+MAX_PARTS = 100
+"""As of a native task."""
 _SESSION: TypeAdapter[str] = TypeAdapter(SessionId)
 
 
@@ -60,7 +64,9 @@ async def answered(asked: Asked, agent: str, body: bytes) -> Response:
     except orjson.JSONDecodeError:
         return _error(None, jsonrpc.PARSE_ERROR, "The body is not JSON.")
     match request:
-        case {"jsonrpc": "2.0", "method": str(method), "id": str() | int() | None as request_id}:
+        case {"jsonrpc": "2.0", "method": str(method), "id": str() | int() | None as request_id} if isinstance(
+            request.get("params", {}), dict
+        ):
             pass
         case _:
             return _error(None, jsonrpc.INVALID_REQUEST, "Send one JSON-RPC request.")
@@ -94,7 +100,7 @@ _COMPAT: Mapping[str, tuple[Any, Callable[[Any], Message]]] = {
 
 
 def _call(asked: Asked, agent: str, request: Mapping[str, Any], kind: type[Message]) -> Call:
-    method, params = request["method"], request.get("params") or {}
+    method, params = request["method"], request.get("params", {})
     try:
         if (known := _COMPAT.get(method)) is None:
             read, version = ParseDict(params, kind(), ignore_unknown_fields=True), "1.0"
@@ -118,9 +124,7 @@ async def _send(call: Call) -> Response:
 async def _stream(call: Call) -> Response:
     reply = call.reply(_history(call.params.configuration))
     if call.params.message.task_id:
-        caller = call.asked.principal.caller(call.asked.user)
-        message = call.params.message
-        view = await going_on(call.asked.parts, caller, call.agent, message.task_id, answer_of(message.parts))
+        view = await _answered(call)
         assert view.events is not None, "it has just gone on"  # noqa: S101
         return RunStream(call.asked.parts, view.run, view.events, None, partial(a2a.frames, view.run, reply=reply))
     started = await _begun(call)
@@ -131,9 +135,9 @@ async def _begun(call: Call, *, background: bool = False) -> Started:
     """A run for the message, or the one that it is the answer to."""
     asked, message = call.asked, call.params.message
     if message.task_id:
-        caller = asked.principal.caller(asked.user)
-        view = await going_on(asked.parts, caller, call.agent, message.task_id, answer_of(message.parts))
-        return Started(view.run, caller)
+        return Started((await _answered(call)).run, _caller(call))
+    if not 1 <= len(message.parts) <= MAX_PARTS:
+        raise InvalidInput(f"A message has 1 to {MAX_PARTS} parts.")
     try:
         task = asked_by(message.parts)
         session_id = _SESSION.validate_python(message.context_id) if message.context_id else None
@@ -142,7 +146,7 @@ async def _begun(call: Call, *, background: bool = False) -> Started:
     except ValueError as error:
         raise InvalidInput(f"The message cannot be taken: {error}.") from None
     if not task:
-        raise InvalidInput("The message has no parts.")
+        raise InvalidInput("The message is empty.")
     wanted = Wanted(
         agent=call.agent,
         task=task,
@@ -155,6 +159,11 @@ async def _begun(call: Call, *, background: bool = False) -> Started:
     return await begun(asked, request_of(asked, wanted))
 
 
+async def _answered(call: Call) -> View:
+    message = call.params.message
+    return await going_on(call.asked.parts, _caller(call), call.agent, message.task_id, answer_of(message.parts))
+
+
 async def _get(call: Call) -> Response:
     run = await _task(call)
     history = call.params.history_length if call.params.HasField("history_length") else None
@@ -165,7 +174,7 @@ async def _cancel(call: Call) -> Response:
     run = await _task(call)
     if run.status in ENDED:
         return _error(call.request_id, NOT_CANCELABLE, f"Task {run.run_id!r} has ended already: {run.status}.")
-    caller = call.asked.principal.caller(call.asked.user)
+    caller = _caller(call)
     return _json(call.reply().task(await call.asked.parts.control.cancel(run.run_id, caller)))
 
 
@@ -174,7 +183,7 @@ async def _subscribe(call: Call) -> Response:
     run = await _task(call)
     if run.status in ENDED:
         raise NotWaiting(f"Task {run.run_id!r} has ended: get it.")
-    parts, caller = call.asked.parts, call.asked.principal.caller(call.asked.user)
+    parts, caller = call.asked.parts, _caller(call)
     view = await parts.viewing.open(run.run_id, caller)
     if view.events is None:
         raise RunLost(f"Task {run.run_id!r} cannot be watched any more: get it.")
@@ -184,11 +193,15 @@ async def _subscribe(call: Call) -> Response:
 
 async def _task(call: Call) -> Run:
     """The caller's, of that agent: others do not exist."""
-    caller = call.asked.principal.caller(call.asked.user)
-    run = await call.asked.parts.runs.get(call.params.id, caller)
+    caller = _caller(call)
+    run = await call.asked.parts.runs.get(run_id_in(call.params.id), caller)
     if run.agent != call.agent:
         raise NotFound(f"There is no run {call.params.id!r}.")
     return run
+
+
+def _caller(call: Call) -> Caller:
+    return call.asked.principal.caller(call.asked.user)
 
 
 def _history(configuration: Any) -> int | None:

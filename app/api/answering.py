@@ -4,12 +4,17 @@ from contextlib import suppress
 from typing import Any
 
 import orjson
+from pydantic import TypeAdapter, ValidationError
 
 from app.api.dependencies import Parts
+from app.api.problems import invalid
+from app.api.schemas import AnswerIn, RunId
 from app.caller import Caller
 from app.errors import NotFound, NotWaiting
 from app.events import Position, RunStatus
 from app.runs.viewing import View
+
+_RUN_ID: TypeAdapter[str] = TypeAdapter(RunId)
 
 
 async def going_on(parts: Parts, caller: Caller, agent: str, run_id: str, value: Any) -> View:
@@ -17,7 +22,7 @@ async def going_on(parts: Parts, caller: Caller, agent: str, run_id: str, value:
 
     Text is read as JSON where the question asks for more than text.
     """
-    standing = await parts.runs.standing(run_id, caller)
+    standing = await parts.runs.standing(run_id_in(run_id), caller)
     if standing.run.agent != agent:
         raise NotFound(f"There is no run {run_id!r} of agent {agent!r}.")
     question = standing.run.input_request
@@ -26,7 +31,24 @@ async def going_on(parts: Parts, caller: Caller, agent: str, run_id: str, value:
     if question.schema is not None and isinstance(value, str):
         with suppress(ValueError):  # it may be text that is asked for
             value = orjson.loads(value)
+    value = fit(value)
     asked_at = Position(standing.attempt, standing.last_seq or 0)
     with parts.runner.audience.watch(run_id):
         await parts.control.answer(run_id, caller, question.input_id, value)
         return await parts.viewing.open(run_id, caller, asked_at)
+
+
+def fit(value: Any) -> Any:
+    """The answer, if it can be kept. Raises InvalidInput."""
+    try:
+        return AnswerIn(input=value).input
+    except ValidationError as error:
+        raise invalid([{**each, "loc": ("body", *each["loc"])} for each in error.errors()]) from None
+
+
+def run_id_in(name: str) -> str:
+    """What may be a run's id: a database need not be asked for anything else. Raises NotFound."""
+    try:
+        return _RUN_ID.validate_python(name)
+    except ValidationError:
+        raise NotFound("There is no run of that id.") from None

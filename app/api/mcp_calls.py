@@ -11,7 +11,7 @@ from pydantic import Field, ValidationError
 from uuid_utils import uuid7
 
 from app import VERSION
-from app.api.answering import going_on
+from app.api.answering import fit, going_on, run_id_in
 from app.api.beginning import Asked, Wanted, begun, request_of
 from app.api.problems import counted, invalid
 from app.api.schemas import Body, RunId, SessionId
@@ -40,10 +40,15 @@ async def answered(asked: Asked, body: bytes) -> Response:
         wrong = f"{VERSION_HEADER} {spoken!r} is not one of {', '.join(mcp.VERSIONS)}."
         return _json(jsonrpc.error(None, jsonrpc.INVALID_REQUEST, wrong), status=400)
     try:
-        message = types.JSONRPCMessage.model_validate_json(body).root
-    except ValidationError as error:
-        code = jsonrpc.PARSE_ERROR if error.errors()[0]["type"] == "json_invalid" else jsonrpc.INVALID_REQUEST
-        return _json(jsonrpc.error(None, code, "Send one JSON-RPC message."), status=400)
+        sent = orjson.loads(body)
+        message = types.JSONRPCMessage.model_validate(sent).root
+    except orjson.JSONDecodeError:
+        return _json(jsonrpc.error(None, jsonrpc.PARSE_ERROR, "The body is not JSON."), status=400)
+    except ValidationError:
+        wrong = "Send one JSON-RPC message."
+        return _json(jsonrpc.error(None, jsonrpc.INVALID_REQUEST, wrong), status=400)
+    if isinstance(message, types.JSONRPCNotification) and "id" in sent:  # of which it is none
+        return _json(jsonrpc.error(None, jsonrpc.INVALID_REQUEST, "An id is a string or an integer."), status=400)
     match message:
         case types.JSONRPCRequest():
             return await _request(asked, message)
@@ -148,16 +153,19 @@ async def _answer(asked: Asked, question_id: str, result: dict[str, Any]) -> Non
     """What the user says to a run's question; where that is nothing, the run has no way to go on."""
     run_id, _, input_id = question_id.partition(":")
     caller = _caller(asked)
-    run = (await asked.parts.runs.standing(run_id, caller)).run
+    run = (await asked.parts.runs.standing(run_id_in(run_id), caller)).run
     asked.principal.must("run", run.agent)
     question = run.input_request
     if question is None or question.input_id != input_id:
         return  # it was answered, or ran out
-    value = answered_in(question, types.ElicitResult.model_validate(result))
+    try:
+        value = answered_in(question, types.ElicitResult.model_validate(result))
+    except ValidationError as error:
+        raise _wrong(error) from None
     if value is None:
         await asked.parts.control.cancel(run_id, caller)
     else:
-        await asked.parts.control.answer(run_id, caller, input_id, value)
+        await asked.parts.control.answer(run_id, caller, input_id, fit(value))
 
 
 def _wrong(error: ValidationError) -> AppError:

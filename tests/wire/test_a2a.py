@@ -142,6 +142,27 @@ async def test_what_goes_wrong_is_an_error_of_the_protocol(openai: OpenAIWire, s
         assert answer.json()["error"]["code"] == code
 
 
+@pytest.mark.parametrize("method", ["SendMessage", "SendStreamingMessage", "GetTask", "CancelTask", "message/send"])
+@pytest.mark.parametrize(
+    "params",
+    [
+        pytest.param([], id="list"),
+        pytest.param(5, id="number"),
+        pytest.param({"message": None, "id": 5}, id="types"),
+        pytest.param({"message": {"parts": []}, "id": "a\0"}, id="nothing"),
+        pytest.param({"message": {"parts": [{"text": "a"}], "contextId": "a\0"}, "id": ""}, id="context"),
+        pytest.param({"message": {"parts": [{"text": "a"}], "taskId": "a\0"}, "id": "a" * 999}, id="task"),
+        pytest.param({"message": {"parts": [{"text": "a"}] * 101}}, id="many"),
+    ],
+)
+async def test_nonsense_is_refused(params: Any, method: str, service: Service) -> None:
+    """In the protocol's words, whatever it is."""
+    answer = await service.client.post(
+        "/a2a/assistant", json={"jsonrpc": "2.0", "id": 1, "method": method, "params": params}
+    )
+    assert (answer.status_code, answer.json()["error"]["code"]) in [(200, -32600), (200, -32602), (200, -32001)]
+
+
 async def test_a_task_is_watched_and_cancelled(openai: OpenAIWire, service: Service) -> None:
     """Of a run that goes on by itself: the client did not wait."""
     openai.replies = lambda _: Drip()

@@ -240,6 +240,12 @@ async def test_what_is_no_message_is_refused_as_the_transport_says(service: Serv
     assert (garbled.status_code, garbled.json()["error"]["code"]) == (400, -32700)
     batch = await post("/mcp", json=[ping])
     assert (batch.status_code, batch.json()["error"]["code"]) == (400, -32600)
+    for body in (5, ping | {"id": 10**30}, ping | {"params": []}, {"jsonrpc": "2.0", "id": 1}):
+        assert (await post("/mcp", json=body)).status_code == 400
+    answer = {"jsonrpc": "2.0", "id": "a\0:b", "result": {"action": "accept"}}
+    assert (await post("/mcp", json=answer)).status_code == 404
+    nobody = await post("/mcp", json=answer | {"id": "nobody:nothing"})
+    assert nobody.status_code == 404
     assert (await service.client.get("/mcp")).status_code == 405
     assert (await service.client.delete("/mcp")).status_code == 405
 

@@ -16,7 +16,7 @@ from google.protobuf.json_format import MessageToDict, ParseDict, ParseError  # 
 from google.protobuf.message import Message  # type: ignore[import-untyped]
 from pydantic import TypeAdapter, ValidationError
 
-from app.api.answering import going_on, run_id_in
+from app.api.answering import Going, going_on, run_id_in
 from app.api.beginning import Asked, Wanted, begun, outcome_of, request_of
 from app.api.problems import counted
 from app.api.schemas import SessionId
@@ -25,7 +25,6 @@ from app.caller import Caller
 from app.errors import AppError, BadRequest, InvalidInput, NotFound, NotWaiting, RunLost
 from app.events import ENDED, Run
 from app.runs.run import Started
-from app.runs.viewing import View
 from app.wire import a2a, jsonrpc
 from app.wire.a2a_parts import answer_of, asked_by
 
@@ -124,9 +123,8 @@ async def _send(call: Call) -> Response:
 async def _stream(call: Call) -> Response:
     reply = call.reply(_history(call.params.configuration))
     if call.params.message.task_id:
-        view = await _answered(call)
-        assert view.events is not None, "it has just gone on"  # noqa: S101
-        return RunStream(call.asked.parts, view.run, view.events, None, partial(a2a.frames, view.run, reply=reply))
+        run, events = await _answered(call)
+        return RunStream(call.asked.parts, run, events, None, partial(a2a.frames, run, reply=reply))
     started = await _begun(call)
     return started_stream(call.asked.parts, started, partial(a2a.frames, started.run, reply=reply))
 
@@ -159,7 +157,7 @@ async def _begun(call: Call, *, background: bool = False) -> Started:
     return await begun(asked, request_of(asked, wanted))
 
 
-async def _answered(call: Call) -> View:
+async def _answered(call: Call) -> Going:
     message = call.params.message
     return await going_on(call.asked.parts, _caller(call), call.agent, message.task_id, answer_of(message.parts))
 

@@ -1,7 +1,8 @@
 """How the protocols that ask again let a run that waits for a person go on: it is answered, and watched from there."""
 
+from collections.abc import AsyncIterator
 from contextlib import suppress
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 from pydantic import TypeAdapter, ValidationError
@@ -11,13 +12,19 @@ from app.api.problems import invalid
 from app.api.schemas import AnswerIn, RunId
 from app.caller import Caller
 from app.errors import NotFound, NotWaiting
-from app.events import Position, RunStatus
-from app.runs.viewing import View
+from app.events import Placed, Position, Run, RunStatus
 
 _RUN_ID: TypeAdapter[str] = TypeAdapter(RunId)
 
 
-async def going_on(parts: Parts, caller: Caller, agent: str, run_id: str, value: Any) -> View:
+class Going(NamedTuple):
+    """A run that was answered, and its events from there on."""
+
+    run: Run
+    events: AsyncIterator[list[Placed]]
+
+
+async def going_on(parts: Parts, caller: Caller, agent: str, run_id: str, value: Any) -> Going:
     """The run and what follows its question. Raises NotFound, NotWaiting, and InvalidInput for what is no answer.
 
     Text is read as JSON where the question asks for more than text.
@@ -35,7 +42,10 @@ async def going_on(parts: Parts, caller: Caller, agent: str, run_id: str, value:
     asked_at = Position(standing.attempt, standing.last_seq or 0)
     with parts.runner.audience.watch(run_id):
         await parts.control.answer(run_id, caller, question.input_id, value)
-        return await parts.viewing.open(run_id, caller, asked_at)
+        view = await parts.viewing.open(run_id, caller, asked_at)
+    if view.events is None:
+        raise NotWaiting(f"Run {run_id!r} was stopped before it could go on.")
+    return Going(view.run, view.events)
 
 
 def fit(value: Any) -> Any:

@@ -130,9 +130,8 @@ async def _run(
         ),
     )
     if arguments.answers is not None:
-        view = await going_on(asked.parts, wanted.caller, wanted.agent, arguments.answers, arguments.task)
-        assert view.events is not None, "it has just gone on"  # noqa: S101
-        return RunStream(asked.parts, view.run, view.events, None, partial(mcp.frames, view.run, call=call))
+        run, events = await going_on(asked.parts, wanted.caller, wanted.agent, arguments.answers, arguments.task)
+        return RunStream(asked.parts, run, events, None, partial(mcp.frames, run, call=call))
     started = await begun(asked, wanted)
     return started_stream(asked.parts, started, partial(mcp.frames, started.run, call=call))
 

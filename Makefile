@@ -44,7 +44,7 @@ install: $(VENV)/.service
 run: install
 	@exec $(BIN)/python -m app
 
-test: $(VENV)/.dev $(VENV)/.browser $(VENV)/.node $(VENV)/.clients $(VENV)/.kubectl
+test: $(VENV)/.dev $(VENV)/.browser $(VENV)/.node $(VENV)/.clients $(VENV)/.inspector $(VENV)/.kubectl
 	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile $(PYTEST_ARGS)
 
 pictures: $(VENV)/.dev $(VENV)/.browser
@@ -133,10 +133,13 @@ $(VENV)/.kubectl: tests/kubectl.txt | $(VENV)/.dev
 	@if $(BIN)/python tests/kubectl.py $(BIN) || command -v kubectl >/dev/null; then touch $@; \
 	else echo "Without kubectl, the tests that render deploy/kubernetes are left out."; fi
 
-# The JavaScript clients of tests/wire; its tests are left out where there is no npm.
+# The JavaScript clients of tests/wire, MCP's inspector among them; their tests are left out where there is no npm.
 $(VENV)/.clients: tests/wire/clients/package-lock.json | $(VENV)/.dev
 	@if command -v npm >/dev/null && npm ci --prefix $(<D) --ignore-scripts --no-audit --no-fund --silent; then touch $@; \
 	else echo "Without Node and npm, the tests of tests/wire that run JavaScript are left out."; fi
+$(VENV)/.inspector: tests/wire/inspector/package-lock.json | $(VENV)/.dev
+	@if command -v npm >/dev/null && npm ci --prefix $(<D) --omit=dev --no-audit --no-fund --silent; then touch $@; \
+	else echo "Without npm, the test that uses MCP's inspector is left out."; fi
 
 $(VENV)/.uv-$(UV_VERSION):
 	@$(BIN)/python -c "$$PYTHON_FITS" 2>/dev/null || { \

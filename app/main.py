@@ -14,11 +14,13 @@ from starlette.middleware.cors import CORSMiddleware
 from app import VERSION
 from app.agents.registry import Registry
 from app.api import (
+    a2a,
     ag_ui,
     agents,
     ai_sdk,
     export,
     health,
+    mcp,
     metrics,
     openai_chat,
     openai_common,
@@ -127,7 +129,7 @@ def create_app(settings: Settings | None = None, worker: Worker | None = None) -
     if siblings is not None:
         siblings.answer("metrics", telemetry.metrics.told)
         siblings.answer("trace", telemetry.store.told)
-    probes, protocols = (health, metrics), (openai_chat, openai_responses, ai_sdk, ag_ui)
+    probes, protocols = (health, metrics), (openai_chat, openai_responses, ai_sdk, ag_ui, mcp, a2a)
     for module in probes if settings.role == "worker" else (agents, runs, sessions, export, *protocols, *probes):
         app.include_router(module.router, dependencies=[Permitted])
     if settings.playground and settings.role != "worker":
@@ -147,6 +149,7 @@ def create_app(settings: Settings | None = None, worker: Worker | None = None) -
             expose_headers=[
                 "X-Run-ID",
                 "X-Session-ID",
+                "Mcp-Session-Id",
                 "X-Request-ID",
                 "traceresponse",
                 "Retry-After",

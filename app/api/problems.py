@@ -12,6 +12,7 @@ from starlette.exceptions import HTTPException
 
 from app.api.schemas import Problem
 from app.errors import AppError, BadRequest, BudgetSpent, Forbidden, InvalidInput, QueueFull, RateLimited, SessionFull
+from app.telemetry.metrics import Metrics
 from app.telemetry.provider import current_trace_id
 
 NOT_JSON = "The body is not JSON."
@@ -40,16 +41,13 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(AppError)
     async def app_error(request: Request, error: AppError) -> Response:
-        if isinstance(error, LIMITS):
-            request.app.state.parts.telemetry.metrics.rejected(error.kind)
-        elif isinstance(error, QueueFull):
-            request.app.state.parts.telemetry.metrics.rejected("queue")
+        counted(request.app.state.parts.telemetry.metrics, error)
         problem = error.problem(instance=request.url.path, trace_id=_trace_id())
         return problem_response(problem, retry_after_s=error.retry_after_s)
 
     @app.exception_handler(RequestValidationError)
-    async def invalid(request: Request, error: RequestValidationError) -> Response:
-        return await app_error(request, _invalid(error.errors()))
+    async def wrong_request(request: Request, error: RequestValidationError) -> Response:
+        return await app_error(request, invalid(error.errors()))
 
     @app.exception_handler(HTTPException)
     async def http_error(request: Request, error: HTTPException) -> Response:
@@ -72,6 +70,14 @@ def install(app: FastAPI) -> None:
         return problem_response(problem)
 
 
+def counted(metrics: Metrics, error: AppError) -> None:
+    """Count a refusal."""
+    if isinstance(error, LIMITS):
+        metrics.rejected(error.kind)
+    elif isinstance(error, QueueFull):
+        metrics.rejected("queue")
+
+
 def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """The `responses` of a route that may answer with these."""
     return {
@@ -89,7 +95,7 @@ def _trace_id() -> str | None:
     return trace_id if trace_id.strip("0") else None
 
 
-def _invalid(errors: Sequence[Any]) -> AppError:
+def invalid(errors: Sequence[Any]) -> AppError:
     """What pydantic found, without the values: they may be secrets."""
     if any(error["type"] == "json_invalid" for error in errors):
         return BadRequest(NOT_JSON)

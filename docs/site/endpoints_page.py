@@ -102,10 +102,12 @@ def answer(status: str, told: dict[str, Any], shapes: "Shapes") -> str:
     content: dict[str, Any] = told.get("content", {})
     if status == "204":
         return "204: nothing follows that event." if "follows" in told["description"] else "Answers 204."
-    if "text/event-stream" in content:
+    if "itemSchema" in content.get("text/event-stream", {}):
         return f"Answers {status} with [events](api.md#events)."
     if schema := content.get("application/json", {}).get("schema"):
         return f"Answers {status} with {shapes.words(schema)}."
+    if not content or told["description"] != "Successful Response":  # FastAPI's own word
+        return f"Answers {status}: {told['description']}"
     return f"Answers {status}, as `{next(iter(content))}`."
 
 

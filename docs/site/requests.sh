@@ -109,3 +109,17 @@ curl -sN localhost:8000/agents/greeter/ui/ui-1/stream
 # POST /agents/{name}/ag-ui
 curl -sN localhost:8000/agents/greeter/ag-ui -H 'Content-Type: application/json' \
   -d '{"threadId": "ag-1", "runId": "r1", "state": {}, "messages": [{"id": "m1", "role": "user", "content": "Greet Hal."}], "tools": [], "context": [], "forwardedProps": {}}'
+
+# POST /mcp
+curl -s localhost:8000/mcp -H 'Content-Type: application/json' -H 'Accept: application/json, text/event-stream' \
+  -d '{"jsonrpc": "2.0", "id": 1, "method": "tools/list"}'
+
+# GET /.well-known/agent-card.json
+curl -s localhost:8000/.well-known/agent-card.json
+
+# GET /a2a/{name}/.well-known/agent-card.json
+curl -s localhost:8000/a2a/greeter/.well-known/agent-card.json
+
+# POST /a2a/{name}
+curl -s localhost:8000/a2a/greeter -H 'Content-Type: application/json' -H 'A2A-Version: 1.0' \
+  -d '{"jsonrpc": "2.0", "id": 1, "method": "SendMessage", "params": {"message": {"messageId": "m1", "role": "ROLE_USER", "parts": [{"text": "Greet Ida."}]}}}'

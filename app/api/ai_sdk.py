@@ -114,13 +114,13 @@ async def chat(name: str, body: UiChatIn, asked: AskedDep) -> Response:
 
 
 @router.get(
-    "/{chat}/stream",
+    "/{session_id}/stream",
     response_class=EventSourceResponse,
     responses=problems(404, 409) | STREAMED | {204: {"description": "Nothing goes on in that chat."}},
 )
-async def resume(name: str, chat: Annotated[SessionId, Path()], parts: PartsDep, caller: CallerDep) -> Response:
+async def resume(name: str, session_id: Annotated[SessionId, Path()], parts: PartsDep, caller: CallerDep) -> Response:
     """Watch the run that goes on in the chat, or waits for a person, from its start: for `useChat({resume: true})`."""
-    active = await active_run(parts, await chat_of(parts, chat, caller, name), caller)
+    active = await active_run(parts, await chat_of(parts, session_id, caller, name), caller)
     if active is None:
         return Response(status_code=204)
     write = _writing(parts, caller, active.run)

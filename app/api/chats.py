@@ -15,7 +15,7 @@ from app.api.bounds import writable
 from app.api.dependencies import Parts
 from app.api.schemas import Lenient, Metadata, OnDisconnect
 from app.caller import Caller
-from app.errors import NotFound, SessionConflict, StateGone
+from app.errors import NotFound, SessionConflict, StateGone, Unavailable
 from app.events import InputRequired, Placed, Position
 from app.runs.run import RunRequest
 from app.store.history import Point
@@ -67,8 +67,11 @@ async def until_asked(
     async for batch in events:
         yield batch
         if isinstance(batch[-1][1], InputRequired):
-            run = (await parts.runs.standing(run_id, caller)).run
-            if run.input_request is not None:
+            try:
+                waiting = (await parts.runs.standing(run_id, caller)).run.input_request
+            except (NotFound, Unavailable):
+                return  # whoever asks again is told what became of it
+            if waiting is not None:
                 return
 
 

@@ -3,6 +3,7 @@
 A changed protocol is seen in the difference. `SNAPSHOTS=write` has the files written anew.
 """
 
+import json
 import os
 import re
 from collections.abc import AsyncIterator
@@ -64,9 +65,20 @@ def normal(text: str) -> str:
     def numbered(found: re.Match[str]) -> str:
         return known.setdefault(found[0], f"id-{len(known) + 1}")
 
-    text = _PING.sub("", text.replace("\r\n", "\n"))
+    text = "\n".join(map(_sorted, _PING.sub("", text.replace("\r\n", "\n")).split("\n")))
     text = _TRACE.sub("trace", _TIME.sub("time", _PORT.sub("127.0.0.1", text)))
     return _UUID.sub(numbered, text)
+
+
+def _sorted(line: str) -> str:
+    """JSON's fields in one order: protobuf has its maps in any."""
+    head, brace, rest = line.partition("{")
+    if not brace or head not in ("", "data: "):
+        return line
+    try:
+        return head + json.dumps(json.loads(brace + rest), sort_keys=True, ensure_ascii=False)
+    except ValueError:
+        return line
 
 
 def same_as(name: str, text: str) -> None:

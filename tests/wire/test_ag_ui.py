@@ -9,7 +9,7 @@ from tests.servers.openai_wire import OpenAIWire
 from tests.servers.pictures import data_uri, picture
 from tests.servers.replies import Drip, HttpError
 from tests.service import Service, serving
-from tests.wire.agents import answers, folder_of
+from tests.wire.chatting import answers, folder_of
 from tests.wire.node import EXAMPLES, client, example
 from tests.wire.recording import same_as
 

@@ -1,7 +1,7 @@
 """/agents/{name}/ag-ui: agents for AG-UI's clients, as CopilotKit. The thread is the session."""
 
-from collections.abc import AsyncGenerator, AsyncIterator
 from dataclasses import replace
+from functools import partial
 from typing import Annotated, Any, Literal
 
 from ag_ui.core import AssistantMessage, DataSource, ImagePart, Message, UrlSource, UserMessage
@@ -13,13 +13,13 @@ from sse_starlette import EventSourceResponse
 
 from app.api.beginning import RUN_PROBLEMS, AskedDep, Wanted, begun, request_of
 from app.api.bounds import writable
-from app.api.chats import RunOptions, active_run, asked_at, chat_of, json_or_text, until_asked
+from app.api.chats import RunOptions, active_run, asked_at, chat_of, json_or_text
 from app.api.dependencies import JsonOnly, Parts
 from app.api.schemas import Lenient, SessionId
-from app.api.streams import Write, joined, started_stream
+from app.api.streams import joined, started_stream
 from app.caller import Caller
 from app.errors import InvalidInput, NotWaiting
-from app.events import InputRequest, Placed, Run
+from app.events import InputRequest
 from app.store.runs import Standing
 from app.task import ImagePart as Picture
 from app.task import Task, TextPart, Turn
@@ -102,22 +102,16 @@ async def run(name: str, body: AgUiIn, asked: AskedDep) -> Response:
     if thread is None or thread.turns == 0:
         request = request_of(asked, replace(wanted, history=_history(shown)))
     started = await begun(asked, request)
-    return started_stream(parts, started, _writing(parts, caller, started.run, told))
+    return started_stream(parts, started, partial(ag_ui.frames, told, started.run), until_asked=True)
 
 
 async def _answered(
     parts: Parts, caller: Caller, waiting: Standing, input_id: str, answer: Any, told: ag_ui.Asked
 ) -> Response:
-    run_id = waiting.run.run_id
-    await parts.control.answer(run_id, caller, input_id, answer)
-    return await joined(parts, caller, run_id, asked_at(waiting), _writing(parts, caller, waiting.run, told))
-
-
-def _writing(parts: Parts, caller: Caller, run: Run, told: ag_ui.Asked) -> Write:
-    def write(events: AsyncIterator[list[Placed]]) -> AsyncGenerator[bytes, None]:
-        return ag_ui.frames(told, run, until_asked(parts, caller, run.run_id, events))
-
-    return write
+    run = waiting.run
+    await parts.control.answer(run.run_id, caller, input_id, answer)
+    write = partial(ag_ui.frames, told, run)
+    return await joined(parts, caller, run.run_id, asked_at(waiting), write, until_asked=True)
 
 
 def _whole(content: bytes) -> Response:

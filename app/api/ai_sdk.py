@@ -1,8 +1,8 @@
 """/agents/{name}/ui: agents for `useChat` of Vercel's AI SDK. The chat is the session; the page shows its messages."""
 
 import re
-from collections.abc import AsyncGenerator, AsyncIterator
 from dataclasses import replace
+from functools import partial
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Path, Response
@@ -11,14 +11,14 @@ from sse_starlette import EventSourceResponse
 
 from app.api.beginning import RUN_PROBLEMS, AskedDep, Wanted, begun, request_of
 from app.api.bounds import writable
-from app.api.chats import RunOptions, active_run, asked_at, chat_of, is_known, json_or_text, taken_back, until_asked
+from app.api.chats import RunOptions, active_run, asked_at, chat_of, is_known, json_or_text, taken_back
 from app.api.dependencies import CallerDep, JsonOnly, Parts, PartsDep
 from app.api.problems import problems
 from app.api.schemas import IMAGE_URL, Lenient, SessionId
-from app.api.streams import Write, joined, started_stream
+from app.api.streams import joined, started_stream
 from app.caller import Caller
 from app.errors import InvalidInput
-from app.events import InputRequest, Placed, Run
+from app.events import InputRequest
 from app.store.runs import Standing
 from app.task import ImagePart, Task, TextPart, Turn
 from app.wire import ai_sdk
@@ -110,36 +110,29 @@ async def chat(name: str, body: UiChatIn, asked: AskedDep) -> Response:
     if session is None or session.turns == 0:
         request = request_of(asked, replace(wanted, history=_history(body.messages)))
     started = await begun(asked, request)
-    return started_stream(parts, started, _writing(parts, caller, started.run), ai_sdk.HEADERS)
+    return started_stream(parts, started, partial(ai_sdk.frames, started.run), ai_sdk.HEADERS, until_asked=True)
 
 
 @router.get(
-    "/{chat}/stream",
+    "/{session_id}/stream",
     response_class=EventSourceResponse,
     responses=problems(404, 409) | STREAMED | {204: {"description": "Nothing goes on in that chat."}},
 )
-async def resume(name: str, chat: Annotated[SessionId, Path()], parts: PartsDep, caller: CallerDep) -> Response:
+async def resume(name: str, session_id: Annotated[SessionId, Path()], parts: PartsDep, caller: CallerDep) -> Response:
     """Watch the run that goes on in the chat, or waits for a person, from its start: for `useChat({resume: true})`."""
-    active = await active_run(parts, await chat_of(parts, chat, caller, name), caller)
+    active = await active_run(parts, await chat_of(parts, session_id, caller, name), caller)
     if active is None:
         return Response(status_code=204)
-    write = _writing(parts, caller, active.run)
-    return await joined(parts, caller, active.run.run_id, None, write, ai_sdk.HEADERS)
+    write = partial(ai_sdk.frames, active.run)
+    return await joined(parts, caller, active.run.run_id, None, write, ai_sdk.HEADERS, until_asked=True)
 
 
 async def _answered(parts: Parts, caller: Caller, waiting: Standing, message: UiMessageIn) -> Response:
-    question = waiting.run.input_request
+    run, question = waiting.run, waiting.run.input_request
     assert question is not None, "it waits"  # noqa: S101
-    await parts.control.answer(waiting.run.run_id, caller, question.input_id, _answer(message, question))
-    write = _writing(parts, caller, waiting.run, ai_sdk.next_message_id(waiting.run, question))
-    return await joined(parts, caller, waiting.run.run_id, asked_at(waiting), write, ai_sdk.HEADERS)
-
-
-def _writing(parts: Parts, caller: Caller, run: Run, message_id: str | None = None) -> Write:
-    def write(events: AsyncIterator[list[Placed]]) -> AsyncGenerator[bytes, None]:
-        return ai_sdk.frames(run, until_asked(parts, caller, run.run_id, events), message_id)
-
-    return write
+    await parts.control.answer(run.run_id, caller, question.input_id, _answer(message, question))
+    write = partial(ai_sdk.frames, run, message_id=ai_sdk.next_message_id(run, question))
+    return await joined(parts, caller, run.run_id, asked_at(waiting), write, ai_sdk.HEADERS, until_asked=True)
 
 
 def _wanted(name: str, body: UiChatIn) -> Wanted:

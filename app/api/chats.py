@@ -4,7 +4,7 @@ What a person writes in one answers the run that waits for it, if there is one, 
 ends with the question that a run asks, since only then may the person write.
 """
 
-from collections.abc import AsyncIterator, Collection
+from collections.abc import Collection
 from typing import Any
 
 import orjson
@@ -16,7 +16,7 @@ from app.api.dependencies import Parts
 from app.api.schemas import Lenient, Metadata, OnDisconnect
 from app.caller import Caller
 from app.errors import NotFound, SessionConflict, StateGone
-from app.events import InputRequired, Placed, Position
+from app.events import Position
 from app.runs.run import RunRequest
 from app.store.history import Point
 from app.store.runs import IfBusy, Standing
@@ -58,18 +58,6 @@ async def active_run(parts: Parts, chat: Session | None, caller: Caller) -> Stan
 def asked_at(waiting: Standing) -> Position:
     """Where the run has asked what it waits with: that is its last event."""
     return Position(waiting.attempt, waiting.last_seq or 0)
-
-
-async def until_asked(
-    parts: Parts, caller: Caller, run_id: str, events: AsyncIterator[list[Placed]]
-) -> AsyncIterator[list[Placed]]:
-    """The events up to a question that is not answered yet."""
-    async for batch in events:
-        yield batch
-        if isinstance(batch[-1][1], InputRequired):
-            run = (await parts.runs.standing(run_id, caller)).run
-            if run.input_request is not None:
-                return
 
 
 async def is_known(parts: Parts, request: RunRequest) -> bool:

@@ -160,7 +160,7 @@ async def complete(body: ChatIn, asked: AskedDep) -> Response:
     if body.stream:
         options = body.stream_options or StreamOptions()
         write = partial(openai_chat.frames, started.run, include_usage=options.include_usage)
-        return started_stream(asked.parts, started, write)
+        return started_stream(asked.parts, started, write, until_asked=True)
     outcome = await outcome_of(asked, started)
     if outcome.status is RunStatus.CANCELLED:
         return problem_response(openai_chat.why(outcome), headers=run_headers(outcome))

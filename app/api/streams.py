@@ -18,8 +18,8 @@ from app.api.dependencies import Parts
 from app.api.patience import OverdueError, Patience
 from app.api.problems import problem_response
 from app.caller import Caller
-from app.errors import EventsGone, RunLost, Unavailable
-from app.events import Placed, Position, Run, RunStatus
+from app.errors import EventsGone, NotFound, RunLost, Unavailable
+from app.events import InputRequired, Placed, Position, Run, RunStatus
 from app.runs.run import LiveRun, Started
 from app.wire import native
 
@@ -68,8 +68,8 @@ Write = Callable[[AsyncIterator[list[Placed]]], AsyncGenerator[bytes, None]]
 class RunStream(EventSourceResponse):
     """One viewer of a run: it watches from its creation until the connection is done, however that ends.
 
-    `write` makes the protocol's frames of the events. The request that executes the run lasts until that is over,
-    watched or not: its span is the run's root.
+    `write` makes the protocol's frames of the events; where there is an `asker`, up to a question that is not answered
+    yet. The request that executes the run lasts until that is over, watched or not: its span is the run's root.
     """
 
     def __init__(
@@ -80,8 +80,11 @@ class RunStream(EventSourceResponse):
         live: LiveRun | None,
         write: Write,
         headers: Mapping[str, str] = NO_HEADERS,
+        asker: Caller | None = None,
     ) -> None:
         self._run = run
+        self._runs = parts.runs
+        self._asker = asker
         self._live = live
         self._metrics = parts.telemetry.metrics
         self._watch = parts.runner.audience.watch(run.run_id)
@@ -145,15 +148,32 @@ class RunStream(EventSourceResponse):
                 self._ended = None
                 return
             yield batch
+            if isinstance(batch[-1][1], InputRequired) and await self._waits():
+                self._ended = None
+                return
         self._ended = "max"
+
+    async def _waits(self) -> bool:
+        if self._asker is None:
+            return False
+        try:
+            return (await self._runs.standing(self._run.run_id, self._asker)).run.input_request is not None
+        except (NotFound, Unavailable):
+            return True  # whoever asks again is told what became of it
 
 
 def started_stream(
-    parts: Parts, started: Started, write: Write | None = None, headers: Mapping[str, str] = NO_HEADERS
+    parts: Parts,
+    started: Started,
+    write: Write | None = None,
+    headers: Mapping[str, str] = NO_HEADERS,
+    *,
+    until_asked: bool = False,
 ) -> Response:
     """The events of a run that this request started, or joined; in Waggle's own protocol, unless another is written."""
     write = write or partial(native.frames, started.run.run_id)
-    return RunStream(parts, started.run, parts.viewing.follow(started), started.live, write, headers)
+    asker = started.caller if until_asked else None
+    return RunStream(parts, started.run, parts.viewing.follow(started), started.live, write, headers, asker)
 
 
 async def resumed(parts: Parts, caller: Caller, event_id: str) -> Response:
@@ -172,12 +192,15 @@ async def joined(
     after: Position | None,
     write: Write | None = None,
     headers: Mapping[str, str] = NO_HEADERS,
+    *,
+    until_asked: bool = False,
 ) -> Response:
     """Watch a run from the start, or from after that event."""
     view = await parts.viewing.open(run_id, caller, after)
     if view.events is None:
         return Response(status_code=204, headers=run_headers(view.run))
-    return RunStream(parts, view.run, view.events, None, write or partial(native.frames, run_id), headers)
+    write = write or partial(native.frames, run_id)
+    return RunStream(parts, view.run, view.events, None, write, headers, caller if until_asked else None)
 
 
 def run_headers(run: Run) -> dict[str, str]:

@@ -25,7 +25,7 @@ _TYPES = {401: "authentication_error", 403: "permission_error", 404: "not_found_
 
 async def frames(run: Run, events: AsyncIterator[list[Placed]], *, include_usage: bool) -> AsyncGenerator[bytes, None]:
     """The chunks of a streamed answer, as many in one piece of bytes as there were events at once."""
-    told = _Told(run)
+    told, asks = _Told(run), False
     yield told.chunk(ChoiceDelta(role="assistant", content=""))
     async for batch in events:
         frame = b"".join([frame for _, event in batch for frame in told.frames(event)])
@@ -37,10 +37,12 @@ async def frames(run: Run, events: AsyncIterator[list[Placed]], *, include_usage
             case RunEnded(ended):
                 yield b"data: %b\n\n" % error(why(ended))
             case InputRequired(request):
-                yield told.chunk(ChoiceDelta(content=told.paragraph(request.prompt))) + told.end(None)
-                return
+                yield told.chunk(ChoiceDelta(content=told.paragraph(request.prompt)))
             case _:
                 pass
+        asks = isinstance(batch[-1][1], InputRequired)
+    if asks:
+        yield told.end(None)
 
 
 def response(finished: Run) -> bytes:

@@ -24,13 +24,14 @@ async def frames(
     run: Run, events: AsyncIterator[list[Placed]], *, previous: str | None = None, after: int = -1
 ) -> AsyncGenerator[bytes, None]:
     """The events of a response; without those up to the `sequence_number` that a client has seen."""
-    told = _Told(run, previous)
+    told, asks = _Told(run, previous), False
     async for batch in events:
         new = [event for _, each in batch for event in told.events(each) if event.sequence_number > after]
         if new:
             yield b"".join(map(_frame, new))
-        if isinstance(batch[-1][1], InputRequired):
-            return
+        asks = isinstance(batch[-1][1], InputRequired)
+    if asks:
+        yield _frame(told.end(run, RunStatus.INPUT_REQUIRED))
 
 
 def response(run: Run, *, previous: str | None = None) -> bytes:
@@ -79,7 +80,6 @@ class _Told:
                 yield from self._close()
                 yield from self._piece(Piece("text", request.input_id, request.source, request.prompt, first=True))
                 yield from self._close()
-                yield self._end(self._run, RunStatus.INPUT_REQUIRED)
             case RunEnded(run):
                 yield from self._close()
                 yield self._end(run, run.status)
@@ -154,6 +154,11 @@ class _Told:
     def _item_done(self, index: int) -> Any:
         kind, name = openai.ResponseOutputItemDoneEvent, "response.output_item.done"
         return _new(kind, type=name, item=self._done[index], output_index=index)
+
+    def end(self, run: Run, status: RunStatus) -> Any:
+        told = self._end(run, status)
+        told.sequence_number = next(self._numbers)
+        return told
 
     def _end(self, run: Run, status: RunStatus) -> Any:
         word = STATUS[status]

@@ -14,7 +14,7 @@ from tests.servers.openai_wire import OpenAIWire
 from tests.servers.pictures import picture
 from tests.servers.replies import Drip, Text
 from tests.service import Service, serving
-from tests.wire.agents import answers, folder_of
+from tests.wire.chatting import answers, folder_of
 from tests.wire.node import EXAMPLES, bundled
 
 

@@ -7,10 +7,10 @@ import anyio
 
 from tests.servers.replies import Reply, Request, Text, ToolCall, ToolCalls
 from tests.service import Service
-from tests.wire import agents
+from tests.wire import chatting
 
 AGENTS = {
-    "painter": agents.AGENTS["painter"],
+    "painter": chatting.AGENTS["painter"],
     "asking": '''
 from autogen_agentchat.agents import AssistantAgent
 from app.agents.person import ask, needs_approval

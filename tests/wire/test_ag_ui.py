@@ -9,7 +9,7 @@ from tests.servers.openai_wire import OpenAIWire
 from tests.servers.pictures import data_uri, picture
 from tests.servers.replies import Drip, HttpError
 from tests.service import Service, serving
-from tests.wire.agents import answers, folder_of
+from tests.wire.chatting import answers, folder_of
 from tests.wire.node import EXAMPLES, client, example
 from tests.wire.recording import same_as
 
@@ -194,7 +194,7 @@ async def test_an_interrupt_that_asks_by_a_schema(openai: OpenAIWire, settings: 
 
 
 async def test_an_interrupt_is_cancelled(openai: OpenAIWire, settings: dict[str, Any]) -> None:
-    """And the run with it; what is said then begins another. Then nothing is there to be answered."""
+    """And the run with it. Then nothing is there to be answered."""
     openai.replies = answers
     async with serving(**settings) as service:
         held = await agent(service, "asking", ["say", "Paint."], ["answer", ["cancelled", None]])
@@ -205,6 +205,18 @@ async def test_an_interrupt_is_cancelled(openai: OpenAIWire, settings: dict[str,
     assert [run["status"] for run in runs] == ["cancelled"]
     assert "urn:waggle:problem:not-waiting" in refused["errors"][0]
     same_as("ag-ui-cancelled", held["streams"][1]["text"])
+
+
+async def test_something_else_is_said_instead(openai: OpenAIWire, settings: dict[str, Any]) -> None:
+    """Of an answer: it begins another run, which knows what was said, since nothing of the thread is stored yet."""
+    openai.replies = answers
+    async with serving(**settings) as service:
+        held = await agent(service, "asking", ["say", "Paint."], ["instead", "Sing."], ["answer", ["resolved", "red"]])
+        runs = (await service.get("/sessions/thread-1/runs"))["items"]
+    assert held["errors"] == []
+    assert held["messages"][-1]["content"] == "It said: red"
+    assert [run["status"] for run in runs] == ["completed", "cancelled"]
+    assert asked(openai) == ["Paint.", "Sing."]
 
 
 async def test_options_are_forwarded(openai: OpenAIWire, settings: dict[str, Any]) -> None:

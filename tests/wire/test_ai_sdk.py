@@ -9,7 +9,7 @@ from tests.servers.openai_wire import OpenAIWire
 from tests.servers.pictures import data_uri, picture
 from tests.servers.replies import Drip, HttpError, Text
 from tests.service import Service, serving
-from tests.wire.agents import answers, folder_of
+from tests.wire.chatting import answers, folder_of
 from tests.wire.node import EXAMPLES, client, example
 from tests.wire.recording import same_as
 
@@ -196,12 +196,14 @@ async def test_a_question_with_a_schema(decision: Any, openai: OpenAIWire, setti
 
 
 async def test_a_chat_that_waits_is_resumed(openai: OpenAIWire, settings: dict[str, Any]) -> None:
-    """With its question: once it is answered, only what comes then."""
+    """With its question; and whoever waits for the person's words has not left."""
     openai.replies = answers
     async with serving(**settings) as service:
         said = await chat(service, "asking", ["send", {"text": "Paint."}])
         again = await chat(service, "asking", ["resume", None], messages=said["messages"])
+        metrics = (await service.client.get("/metrics")).text
     assert again["messages"] == said["messages"]
+    assert 'waggle_disconnects_total{reason="left"} 0.0' in metrics
 
 
 async def test_a_key_is_one_run(openai: OpenAIWire, settings: dict[str, Any]) -> None:

@@ -38,6 +38,11 @@ const does = {
     const resume = agent.pendingInterrupts.map(({ id }) => ({ interruptId: id, status, payload }));
     return agent.runAgent({ runId: `run-${number}`, resume }, subscriber);
   },
+  // Says something else instead.
+  instead: (content) => {
+    agent.addMessage({ id: `said-${number}`, role: 'user', content });
+    return does.answer(['cancelled']);
+  },
   // Leaves as soon as something was said.
   abort: (content) => {
     said = () => agent.abortRun();

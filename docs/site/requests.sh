@@ -103,7 +103,7 @@ curl -s -X POST localhost:8000/v1/responses/$RESPONSE/cancel
 curl -sN localhost:8000/agents/greeter/ui -H 'Content-Type: application/json' \
   -d '{"id": "ui-1", "trigger": "submit-message", "messages": [{"id": "m1", "role": "user", "parts": [{"type": "text", "text": "Greet Gil."}]}]}'
 
-# GET /agents/{name}/ui/{chat}/stream
+# GET /agents/{name}/ui/{session_id}/stream
 curl -sN localhost:8000/agents/greeter/ui/ui-1/stream
 
 # POST /agents/{name}/ag-ui

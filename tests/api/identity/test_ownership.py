@@ -18,9 +18,22 @@ from tests.service import Service, serving
 DESCRIBED = create_app(Settings(_env_file=None))
 API: dict[str, Any] = DESCRIBED.openapi()
 ROUTES = [(method.upper(), path) for path, methods in API["paths"].items() for method in methods if path not in PUBLIC]
-LISTS = {"/agents", "/sessions"}
-OPEN_TO_ANY_TENANT = {"/agents", "/agents/{name}", "/sessions", "/export", "/metrics"}
+CARD = "/.well-known/agent-card.json"
+LISTS = {"/agents", "/sessions", "/v1/models", CARD}
+OPEN_TO_ANY_TENANT = {
+    "/agents",
+    "/agents/{name}",
+    "/sessions",
+    "/export",
+    "/metrics",
+    "/v1/models",
+    "/v1/models/{name}",
+    CARD,
+    f"/a2a/{{name}}{CARD}",
+}
 """What has nothing of the owner's in it, or leaves it out."""
+JSON_RPC = {"/mcp", "/a2a/{name}"}
+"""Whose refusals are answers."""
 
 ACTORS = {
     "owner": ("sk-owner-000000", "ann"),
@@ -59,6 +72,49 @@ async def guarded(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Ser
             yield service
 
 
+def protocols_body(path: str, session_id: str) -> dict[str, Any] | None:
+    """Of a protocol that is not ours: a message in the owner's session."""
+    bodies: dict[str, dict[str, Any]] = {
+        "/v1/chat/completions": {"model": "assistant", "messages": [{"role": "user", "content": "hi"}]},
+        "/v1/responses": {"model": "assistant", "input": "hi", "conversation": session_id},
+        "/agents/{name}/ui": {
+            "id": session_id,
+            "trigger": "submit-message",
+            "messages": [{"id": "m", "role": "user", "parts": [{"type": "text", "text": "hi"}]}],
+        },
+        "/agents/{name}/ag-ui": {
+            "threadId": session_id,
+            "runId": "r",
+            "state": {},
+            "messages": [{"id": "m", "role": "user", "content": "hi"}],
+            "tools": [],
+            "context": [],
+            "forwardedProps": {},
+        },
+        "/mcp": {
+            "jsonrpc": "2.0",
+            "id": 1,
+            "method": "tools/call",
+            "params": {"name": "assistant", "arguments": {"task": "hi", "session_id": session_id}},
+        },
+        "/a2a/{name}": {
+            "jsonrpc": "2.0",
+            "id": 1,
+            "method": "message/send",
+            "params": {
+                "message": {
+                    "kind": "message",
+                    "messageId": "m",
+                    "role": "user",
+                    "contextId": session_id,
+                    "parts": [{"kind": "text", "text": "hi"}],
+                }
+            },
+        },
+    }
+    return bodies.get(path)
+
+
 def headers(actor: str) -> dict[str, str]:
     key, user = ACTORS[actor]
     return (bearer(key) if key else {}) | ({"X-User-ID": user} if user else {})
@@ -83,6 +139,7 @@ async def asked(service: Service, method: str, path: str, actor: str) -> tuple[i
     mine = headers("owner")
     made = await service.client.post("/agents/assistant/run", json={"task": "hi"}, headers=mine)
     owned = {"session_id": made.json()["session_id"], "run_id": made.json()["run_id"], "name": "assistant"}
+    owned["response_id"] = f"resp_{owned['run_id']}"
     operation = API["paths"][path][method.lower()]
     query = {
         parameter["name"]: owned.get(parameter["name"], "hi")
@@ -90,8 +147,10 @@ async def asked(service: Service, method: str, path: str, actor: str) -> tuple[i
         if parameter["in"] == "query" and (parameter["required"] or parameter["name"] in owned)
     }
     url = path.format(**owned)
-    body = body_of(operation, owned)
-    answer = await service.client.request(method, url, params=query, json=body, headers=headers(actor))
+    if (body := protocols_body(path, owned["session_id"])) is None:
+        body = body_of(operation, owned)
+    named = {"X-Session-ID": owned["session_id"]} if path == "/v1/chat/completions" else {}
+    answer = await service.client.request(method, url, params=query, json=body, headers=headers(actor) | named)
     whole = answer.text
     if actor not in ("owner", "may only read"):
         assert made.json()["trace_id"] not in whole
@@ -101,12 +160,14 @@ async def asked(service: Service, method: str, path: str, actor: str) -> tuple[i
 
 def expected(method: str, path: str, actor: str) -> set[int]:
     """The statuses that are right: for the owner, any that is not a refusal."""
-    begins = path.endswith(("/run", "/stream", "/runs")) and path.startswith("/agents")
+    begins = path.endswith(("/run", "{name}/stream", "/runs")) and path.startswith("/agents")
     match actor:
         case "owner":
             return {200, 201, 202, 204, 409, 410}
         case "no credentials" | "unknown" | "expired":
             return {401}
+        case _ if path in JSON_RPC:
+            return {200, 403, 404}
         case "another's own":
             return {403}
         case "wrong scope" if path in LISTS:
@@ -117,6 +178,8 @@ def expected(method: str, path: str, actor: str) -> set[int]:
             return {403}
         case "may only read":
             return {200, 204, 409, 410}
+        case _ if path.endswith("/ui/{session_id}/stream"):
+            return {204}  # as for a chat that is not begun yet
         case _:
             return {200} if path in OPEN_TO_ANY_TENANT else {404}
 
@@ -129,6 +192,8 @@ async def test_what_everybody_gets(method: str, path: str, actor: str, guarded: 
     assert status in expected(method, path, actor), whole
     if actor != "owner" and path == "/sessions" and status == 200 and actor != "may only read":
         assert json.loads(whole)["items"] == []
+    if actor != "owner" and path in JSON_RPC and status == 200:
+        assert '"error":' in whole or '"isError":true' in whole, whole
     if actor == "wrong scope" and path == "/agents":
         assert [agent["name"] for agent in json.loads(whole)["items"]] == ["weather"]
 

@@ -197,13 +197,14 @@ export async function stop() {
 
 export const answer = (turn, input) => attempt(() => api.answer(turn.runId, turn.question.input_id, input));
 
-export async function rate(turn, score, comment) {
-  await attempt(async () => {
+// One after the other: a comment may be sent before the vote has been taken.
+export function rate(turn, score, comment) {
+  turn.rated = Promise.resolve(turn.rated).then(() => attempt(async () => {
     await api.feedback(turn.runId, { score, label: score ? "good" : "bad", ...(comment && { comment }) });
     turn.feedback = { score, comment };
     announce("Feedback sent.");
     changed();
-  });
+  }));
 }
 
 export function showTrace(turn) {

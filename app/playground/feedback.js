@@ -6,22 +6,23 @@ import { busy } from "./state.js";
 import { Copy, html, Icon, IconButton, useEffect, useRef, useState } from "./ui.js";
 
 export function Foot({ turn }) {
-  const [asking, setAsking] = useState(false);
+  const [voted, setVoted] = useState(null); // the score that a comment is asked for, which may come before the vote is taken
+  const asking = voted !== null;
   const why = useRef(null);
   useEffect(() => {
     if (asking && matchMedia("(hover: hover)").matches) why.current.focus(); // on a phone it would bring up the keyboard
   }, [asking]);
   const vote = (score) => {
     rate(turn, score);
-    setAsking(true);
+    setVoted(score);
   };
   const comment = (event) => {
     event.preventDefault();
-    rate(turn, turn.feedback.score, new FormData(event.target).get("comment").trim());
+    rate(turn, voted, new FormData(event.target).get("comment").trim());
     leave();
   };
   const leave = () => {
-    setAsking(false);
+    setVoted(null);
     document.querySelector("#message").focus({ preventScroll: true });
   };
   const onKeyDown = (event) => event.key === "Escape" && (event.stopPropagation(), leave());

@@ -24,6 +24,7 @@ ELSEWHERE = {
     ("docs/deploying.md", "nginx"): "tests/servers/nginx.py",
     ("docs/honeyhive.md", "sh"): "tests/docs/test_honeyhive.py",
     ("docs/honeyhive.md", "text"): "tests/docs/test_honeyhive.py",
+    ("docs/protocols/a2a.md", "python"): "tests/wire/test_a2a.py",
     ("docs/protocols/ag-ui.md", "js"): "tests/wire/test_ag_ui.py",
     ("docs/protocols/ai-sdk.md", "js"): "tests/wire/test_ai_sdk.py",
     ("docs/protocols/ai-sdk.md", "jsx"): "tests/wire/test_ai_sdk.py",

@@ -269,3 +269,9 @@ async def test_the_example_runs(openai: OpenAIWire, service: Service) -> None:
     done = await anyio.run_process(command, check=False, env=environment)
     assert done.returncode == 0, done.stderr
     assert done.stdout.decode().splitlines() == ["assistant: A helpful assistant.", "Bees dance.", "Bees dance."]
+
+
+def test_the_page_shows_the_example() -> None:
+    """Whole, and to the letter."""
+    shown = (ROOT / "examples" / "a2a_client.py").read_text(encoding="utf-8")
+    assert f"```python\n{shown}```" in (ROOT / "docs" / "protocols" / "a2a.md").read_text(encoding="utf-8")

@@ -9,14 +9,13 @@ from pydantic import Field
 
 from app.api.beginning import RUN_PROBLEMS, AskedDep, Wanted, begun, outcome_of, request_of
 from app.api.dependencies import JsonOnly, PartsDep, PrincipalDep
-from app.api.openai_common import as_json
+from app.api.openai_common import as_json, wire_of
 from app.api.problems import problem_response, problems
 from app.api.schemas import IMAGE_URL, Lenient, Metadata, UserId
 from app.api.streams import finished_response, run_headers, started_stream
 from app.errors import InvalidInput
 from app.events import RunStatus
 from app.task import ImagePart, TextPart, Turn
-from app.wire import openai_chat
 
 router = APIRouter(prefix="/v1", tags=["openai"])
 ANSWERED: dict[int | str, dict[str, Any]] = {
@@ -126,13 +125,15 @@ class ChatIn(Lenient):
 async def list_models(parts: PartsDep, principal: PrincipalDep) -> Response:
     """The agents that are served, as models."""
     names = [name for name, card in sorted(parts.registry.cards.items()) if card.status == "ready"]
-    return as_json(openai_chat.models({name: _SERVED_SINCE for name in names if principal.may("read", name)}))
+    wire = await wire_of("openai_chat")
+    return as_json(wire.models({name: _SERVED_SINCE for name in names if principal.may("read", name)}))
 
 
 @router.get("/models/{name}", responses=problems(404))
 async def get_model(name: str, parts: PartsDep) -> Response:
     """One of them."""
-    return as_json(openai_chat.model(parts.registry.card(name).name, _SERVED_SINCE))
+    wire = await wire_of("openai_chat")
+    return as_json(wire.model(parts.registry.card(name).name, _SERVED_SINCE))
 
 
 @router.post("/chat/completions", responses=RUN_PROBLEMS | ANSWERED, dependencies=[JsonOnly])
@@ -156,17 +157,18 @@ async def complete(body: ChatIn, asked: AskedDep) -> Response:
             metadata=body.metadata or {},
         ),
     )
+    wire = await wire_of("openai_chat")  # nothing is waited for between a run's begin and its first viewer
     started = await begun(asked, wanted)
     if body.stream:
         options = body.stream_options or StreamOptions()
-        write = partial(openai_chat.frames, started.run, include_usage=options.include_usage)
+        write = partial(wire.frames, started.run, include_usage=options.include_usage)
         return started_stream(asked.parts, started, write, until_asked=True)
     outcome = await outcome_of(asked, started)
     if outcome.status is RunStatus.CANCELLED:
-        return problem_response(openai_chat.why(outcome), headers=run_headers(outcome))
+        return problem_response(wire.why(outcome), headers=run_headers(outcome))
     if outcome.status is RunStatus.FAILED:
         return finished_response(outcome)
-    return as_json(openai_chat.response(outcome), run_headers(outcome))
+    return as_json(wire.response(outcome), run_headers(outcome))
 
 
 def _turn(message: SystemIn | UserIn | AssistantIn | ToolIn) -> Turn | None:

@@ -10,7 +10,7 @@ from uuid_utils import uuid7
 
 from app.api.beginning import RUN_PROBLEMS, Asked, AskedDep, Wanted, begun, outcome_of, request_of
 from app.api.dependencies import CallerDep, JsonOnly, PartsDep, PrincipalDep, either
-from app.api.openai_common import as_json
+from app.api.openai_common import as_json, run_id_of, wire_of
 from app.api.openai_response_in import ConversationIn, ImageIn, MessageIn, RefusalIn, ResponseIn, TextIn
 from app.api.problems import problems
 from app.api.streams import joined, run_headers, started_stream
@@ -20,8 +20,6 @@ from app.events import Position, Run, RunStatus
 from app.runs.run import RunRequest, Started
 from app.store.history import Point
 from app.task import ImagePart, Task, TextPart, Turn, as_text
-from app.wire import openai_responses
-from app.wire.openai_items import run_id_of
 
 router = APIRouter(prefix="/v1/responses", tags=["openai"])
 
@@ -45,7 +43,7 @@ async def create_response(body: ResponseIn, asked: AskedDep) -> Response:
 
     What follows a response that asks the user something is the answer, and the same run goes on with it.
     """
-    parts, previous = asked.parts, body.previous_response_id
+    parts, previous, wire = asked.parts, body.previous_response_id, await wire_of("openai_responses")
     caller = asked.principal.caller(either(asked.user, body.user, "X-User-ID", ["body", "user"]))
     before = await parts.runs.standing(run_id_of(previous), caller) if previous else None
     if before is not None and before.run.status is RunStatus.INPUT_REQUIRED:
@@ -54,7 +52,7 @@ async def create_response(body: ResponseIn, asked: AskedDep) -> Response:
     else:
         started = await begun(asked, await _wanted(body, before.run if before else None, asked, caller))
     if body.stream:
-        write = partial(openai_responses.frames, started.run, previous=previous)
+        write = partial(wire.frames, started.run, previous=previous)
         if before is not None and before.run.run_id == started.run.run_id:
             return await joined(
                 parts,
@@ -66,7 +64,7 @@ async def create_response(body: ResponseIn, asked: AskedDep) -> Response:
             )
         return started_stream(parts, started, write, until_asked=True)
     run = started.run if body.background else await outcome_of(asked, started)
-    return as_json(openai_responses.response(run, previous=previous), run_headers(run))
+    return as_json(wire.response(run, previous=previous), run_headers(run))
 
 
 @router.get("/{response_id}", responses=problems(404, 410) | ANSWERED)
@@ -81,10 +79,11 @@ async def get_response(
     """The response as it stands; with `stream`, its events, those after a `sequence_number` alone if one is given."""
     run = await parts.runs.get(run_id_of(response_id), caller)
     principal.must("read", run.agent)
+    wire = await wire_of("openai_responses")
     if stream:
-        write = partial(openai_responses.frames, run, after=starting_after)
+        write = partial(wire.frames, run, after=starting_after)
         return await joined(parts, caller, run.run_id, None, write, until_asked=True)
-    return as_json(openai_responses.response(run), run_headers(run))
+    return as_json(wire.response(run), run_headers(run))
 
 
 @router.post("/{response_id}/cancel", responses=problems(404) | ANSWERED)
@@ -93,7 +92,8 @@ async def cancel_response(response_id: str, parts: PartsDep, principal: Principa
     run = await parts.runs.get(run_id_of(response_id), caller)
     principal.must("run", run.agent)
     run = await parts.control.cancel(run.run_id, caller)
-    return as_json(openai_responses.response(run), run_headers(run))
+    wire = await wire_of("openai_responses")
+    return as_json(wire.response(run), run_headers(run))
 
 
 async def _answer(waiting: Run, body: ResponseIn, asked: Asked, caller: Caller) -> Run:

@@ -1,7 +1,7 @@
 """A2A (https://a2a-protocol.org/latest/specification): a task is a run, and its context the run's session.
 
 What is said is the task's artifacts, one a message, streamed in pieces; what is thought and done is told by messages of
-its status, as data. Protocol 1.0, and 0.3 by the SDK's own conversions; its server is not used (docs/decisions/0025).
+its status, as data. Protocol 1.0, and 0.3 by the SDK's own conversions; its server is not used (docs/decisions/0023).
 """
 
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator

@@ -1,7 +1,7 @@
 """MCP (https://modelcontextprotocol.io/specification): an agent is a tool, and a run of it is a call.
 
 Of the SDK only its types are taken. Its server keeps what cancels a call, and what answers a question, in one process;
-here a call is a run, which any replica finds by the client's id and the request's (see docs/decisions/0025).
+here a call is a run, which any replica finds by the client's id and the request's (see docs/decisions/0023).
 """
 
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping

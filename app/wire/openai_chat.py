@@ -16,11 +16,11 @@ from openai.types.chat.chat_completion_chunk import ChoiceDelta
 
 from app.events import InputRequired, MessageAdded, Placed, Run, RunEnded, RunStatus, Usage
 from app.messages import Thought
+from app.wire.openai_error import error
 from app.wire.speech import Speech, words_of
 
 DONE = b"data: [DONE]\n\n"
 PARAGRAPH = "\n\n"
-_TYPES = {401: "authentication_error", 403: "permission_error", 404: "not_found_error", 429: "rate_limit_error"}
 
 
 async def frames(run: Run, events: AsyncIterator[list[Placed]], *, include_usage: bool) -> AsyncGenerator[bytes, None]:
@@ -72,20 +72,6 @@ def models(agents: Mapping[str, int]) -> bytes:
 
 def model(agent: str, since: int) -> bytes:
     return orjson.dumps(_model(agent, since))
-
-
-def error(problem: Mapping[str, Any]) -> bytes:
-    """A problem as OpenAI's error object."""
-    listed = problem.get("errors") or ()
-    details = "; ".join(f"{'.'.join(map(str, each['loc'][1:]))}: {each['msg']}" for each in listed)
-    status = problem["status"]
-    found = {
-        "message": f"{problem['detail']} {details}".strip(),
-        "type": _TYPES.get(status, "server_error" if status >= 500 else "invalid_request_error"),
-        "param": ".".join(map(str, listed[0]["loc"][1:])) if listed else None,
-        "code": str(problem["type"]).rpartition(":")[2].replace("-", "_"),
-    }
-    return orjson.dumps({"error": found | {k: problem[k] for k in ("run_id", "trace_id") if problem.get(k)}})
 
 
 class _Told:

@@ -29,11 +29,6 @@ Item = openai.ResponseOutputMessage | openai.ResponseReasoningItem | McpCall
 Kind = Literal["text", "thought"]
 
 
-def run_id_of(response_id: str) -> str:
-    """The run that a response is."""
-    return response_id.removeprefix(PREFIX)
-
-
 def response_of(run: Run, items: Sequence[Item], previous: str | None, status: RunStatus | None = None) -> Response:
     """The run as it stands, or as it stood with that status."""
     read, written = run.usage.input_tokens, run.usage.output_tokens

@@ -1,0 +1,22 @@
+"""Errors as OpenAI's clients read them: https://developers.openai.com/api/docs/guides/error-codes."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+
+_TYPES = {401: "authentication_error", 403: "permission_error", 404: "not_found_error", 429: "rate_limit_error"}
+
+
+def error(problem: Mapping[str, Any]) -> bytes:
+    """A problem as OpenAI's error object."""
+    listed = problem.get("errors") or ()
+    details = "; ".join(f"{'.'.join(map(str, each['loc'][1:]))}: {each['msg']}" for each in listed)
+    status = problem["status"]
+    found = {
+        "message": f"{problem['detail']} {details}".strip(),
+        "type": _TYPES.get(status, "server_error" if status >= 500 else "invalid_request_error"),
+        "param": ".".join(map(str, listed[0]["loc"][1:])) if listed else None,
+        "code": str(problem["type"]).rpartition(":")[2].replace("-", "_"),
+    }
+    return orjson.dumps({"error": found | {k: problem[k] for k in ("run_id", "trace_id") if problem.get(k)}})

@@ -509,10 +509,13 @@ async def test_two_processes_tell_it_once(postgres_url: str, tmp_path: Path) -> 
 async def test_what_a_process_took_and_never_told_is_told_by_another(tmp_path: Path) -> None:
     """It died between claim and delivery, or in the middle of one: the hold runs out, and nothing is lost."""
     settings = settings_of(tmp_path)
+    database = Database(settings)
+    await database.start()
     async with Receiver("hang") as receiver:
+        claimed = await ended_run(database, url=receiver.url)
+        assert await WebhookStore(database).claim(1, datetime.now(UTC), HOLD_S)
+        await database.close()
         async with delivering(settings) as dying:
-            claimed = await ended_run(dying.database, url=receiver.url)
-            assert await dying.store.claim(1, dying.now, HOLD_S)
             sent = await ended_run(dying.database, url=receiver.url)
             dying.webhooks.ring()
             await receiver.wait_for_async(lambda _: len(receiver.requests) == 1)

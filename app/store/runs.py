@@ -133,10 +133,9 @@ class RunStore:
             raise SessionFull(f"Session {run.session_id!r} has had {saved.turn} turns: begin a new one.")
         others = unended(connection, run.session_id) if busy else []
         busy = bool(others)
-        if busy and new.key is not None:  # the run that holds the session may be of the same key, a moment ago
-            known = _joined(connection, new.key, new.caller, since)
-            if known is not None:
-                return Admission(joined=known)
+        # The run that holds the session may be of the same key, a moment ago.
+        if busy and new.key is not None and (known := _joined(connection, new.key, new.caller, since)) is not None:
+            return Admission(joined=known)
         stopped: tuple[Stopped, ...] = ()
         match new.if_busy:
             case "reject" if busy:

@@ -4,7 +4,7 @@ import { Foot } from "./feedback.js";
 import { plain } from "./markdown.js";
 import { Item, Parts } from "./message.js";
 import { changed, state } from "./state.js";
-import { html, memo, useLayoutEffect, useRef } from "./ui.js";
+import { html, memo, useLayoutEffect, useRef, useState } from "./ui.js";
 import { Form } from "./values.js";
 
 const NEAR = 80; // pixels from the end that count as its end
@@ -74,15 +74,38 @@ const isApproval = (schema) => ["approve", "deny"].every((word) => schema?.prope
 
 // What a call's person is asked: the reason is told to the model where it is denied.
 function Approval({ turn }) {
-  const ref = useRef(null);
-  const say = (decision) => answer(turn, { decision, ...(ref.current.value && { reason: ref.current.value }) });
+  const reason = useRef(null);
+  const [given, setGiven] = useState(() => waitingArguments(turn));
+  const [touched, setTouched] = useState(false);
+  const others = touched ? jsonObject(given) : undefined;
+  const say = (decision, more) => answer(turn, { decision, ...(reason.current.value && { reason: reason.current.value }), ...more });
   return html`<div class="form">
-    <label><span>Reason, if you like</span><input ref=${ref} /></label>
+    <details class="fold"><summary>Change the arguments</summary>
+      <textarea aria-label="Arguments" rows="4" spellcheck="false" value=${given}
+        onInput=${({ target }) => { setGiven(target.value); setTouched(true); }}></textarea>
+      ${others === null && html`<p class="error" role="alert">The arguments have to be a JSON object.</p>`}
+    </details>
+    <label><span>Reason, if you like</span><input ref=${reason} /></label>
     <div class="choices">
-      <button type="button" class="primary" onClick=${() => say("approve")}>Approve</button>
+      <button type="button" class="primary" disabled=${others === null} onClick=${() => say("approve", others && { arguments: others })}>Approve</button>
       <button type="button" class="danger" onClick=${() => say("deny")}>Deny</button>
     </div>
   </div>`;
+}
+
+// Those of the one call that has no result yet; which of several is asked about is not told.
+function waitingArguments(turn) {
+  const waiting = turn.items.filter(({ message, result }) => message?.type === "tool_call" && !result);
+  return waiting.length === 1 ? JSON.stringify(waiting[0].message.arguments, null, 2) : "{}";
+}
+
+function jsonObject(text) {
+  try {
+    const value = JSON.parse(text);
+    return value && typeof value === "object" && !Array.isArray(value) ? value : null;
+  } catch {
+    return null;
+  }
 }
 
 function Welcome({ agent }) {

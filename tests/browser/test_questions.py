@@ -33,6 +33,23 @@ async def test_a_tool_is_allowed(model: OpenAIWire, pages: Pages) -> None:
     await expect(page.locator(".task")).to_have_count(1)
 
 
+async def test_a_tool_is_allowed_with_other_arguments(model: OpenAIWire, pages: Pages) -> None:
+    """They begin as the model's; what is no JSON object cannot be approved."""
+    model.replies = [REFUND, Text("Paid back.")]
+    page = await pages.of("refunds")
+    await ask(page, "It came broken")
+    await asked(page, "refunds")
+    await page.get_by_text("Change the arguments").click()
+    arguments = page.get_by_label("Arguments", exact=True)
+    assert json.loads(await arguments.input_value()) == {"order": "A-1017", "euros": 40}
+    await arguments.fill("[40]")
+    await expect(page.get_by_role("button", name="Approve")).to_be_disabled()
+    await arguments.fill('{"order": "A-1017", "euros": 25}')
+    await page.get_by_role("button", name="Approve").click()
+    await expect(page.locator(".markdown")).to_have_text("Paid back.")
+    await expect(page.locator(".call")).to_contain_text("25.00 euros were paid back")
+
+
 async def test_a_tool_is_denied(model: OpenAIWire, pages: Pages) -> None:
     """With the keyboard alone; the model is told why."""
     model.replies = [REFUND, Text("I may not.")]

@@ -16,7 +16,7 @@ from google.protobuf.json_format import MessageToDict, ParseDict, ParseError  # 
 from google.protobuf.message import Message  # type: ignore[import-untyped]
 from pydantic import TypeAdapter, ValidationError
 
-from app.api.answering import Going, going_on, run_id_in, waiting, worded
+from app.api.answering import Going, as_answer, going_on, run_id_in, waiting
 from app.api.beginning import Asked, Wanted, begun, outcome_of, request_of
 from app.api.problems import counted
 from app.api.schemas import SessionId
@@ -160,7 +160,7 @@ async def _begun(call: Call, *, background: bool = False) -> Started:
 async def _answered(call: Call) -> Going:
     parts, caller, message = call.asked.parts, _caller(call), call.params.message
     task = await waiting(parts, caller, call.agent, message.task_id)
-    return await going_on(parts, caller, task, worded(answer_of(message.parts), task))
+    return await going_on(parts, caller, task, as_answer(answer_of(message.parts), task))
 
 
 async def _get(call: Call) -> Response:

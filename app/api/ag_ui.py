@@ -11,7 +11,7 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
 from sse_starlette import EventSourceResponse
 
-from app.api.answering import going_on, question_of, worded
+from app.api.answering import as_answer, going_on, question_of
 from app.api.beginning import RUN_PROBLEMS, AskedDep, Wanted, begun, request_of
 from app.api.bounds import writable
 from app.api.chats import RunOptions, chat_of, is_known
@@ -24,6 +24,7 @@ from app.store.runs import Standing
 from app.task import ImagePart as Picture
 from app.task import Task, TextPart, Turn
 from app.wire import ag_ui
+from app.wire.speech import unshown
 
 router = APIRouter(prefix="/agents/{name}/ag-ui", tags=["ag-ui"])
 STREAMED: dict[int | str, dict[str, Any]] = {
@@ -85,7 +86,7 @@ async def run(name: str, body: AgUiIn, asked: AskedDep) -> Response:
             return await _answered(parts, caller, stored.waiting, given.payload, told)
         elif request.task:
             text = request.task if isinstance(request.task, str) else ""
-            return await _answered(parts, caller, stored.waiting, worded(text, stored.waiting), told)
+            return await _answered(parts, caller, stored.waiting, as_answer(text, stored.waiting), told)
     elif any(each.status == "resolved" for each in body.resume or ()):
         raise NotWaiting(f"Nothing in thread {body.threadId!r} waits for an answer.")
     if not request.task:
@@ -150,7 +151,7 @@ def _turn(message: Message) -> Turn | None:
         case UserMessage():
             return Turn("user", _task(message))
         case AssistantMessage(content=str(content)):
-            return Turn("assistant", content)
+            return Turn("assistant", unshown(content))
         case _ if message.role in ("system", "developer"):
             return Turn("system", str(message.content))
         case _:

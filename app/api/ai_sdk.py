@@ -9,7 +9,7 @@ from fastapi import APIRouter, Path, Response
 from pydantic import AfterValidator, Field
 from sse_starlette import EventSourceResponse
 
-from app.api.answering import going_on, question_of, worded
+from app.api.answering import as_answer, going_on, question_of
 from app.api.beginning import RUN_PROBLEMS, AskedDep, Wanted, begun, request_of
 from app.api.bounds import writable
 from app.api.chats import Chat, RunOptions, chat_of, is_known, taken_back
@@ -129,7 +129,7 @@ async def resume(name: str, session_id: Annotated[SessionId, Path()], parts: Par
 
 async def _answered(parts: Parts, caller: Caller, waiting: Standing, message: UiMessageIn) -> Response:
     given = next((part for part in message.parts if isinstance(part, UiAnswerIn)), None)
-    answer = worded(_text(message), waiting) if given is None else given.data
+    answer = as_answer(_text(message), waiting) if given is None else given.data
     write = partial(ai_sdk.frames, waiting.run, message_id=ai_sdk.next_message_id(waiting.run, question_of(waiting)))
     run, events = await going_on(parts, caller, waiting, answer)
     return RunStream(parts, run, events, None, write, ai_sdk.HEADERS, caller)

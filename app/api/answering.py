@@ -40,7 +40,7 @@ def question_of(standing: Standing) -> InputRequest:
     return question
 
 
-def worded(said: Any, standing: Standing) -> Any:
+def as_answer(said: Any, standing: Standing) -> Any:
     """What was said, as the answer: text is read as JSON where the question asks for more than text, if it is that."""
     if question_of(standing).schema is None or not isinstance(said, str):
         return said

@@ -69,6 +69,12 @@ async def is_known(parts: Parts, request: RunRequest) -> bool:
     return request.key is not None and await parts.runs.joined(request.key, request.caller) is not None
 
 
+async def waiting_in(parts: Parts, request: RunRequest) -> Standing | None:
+    """The run that what is said in the chat answers; none for a message that is sent again."""
+    waiting = (await chat_of(parts, request.session_id, request.caller, request.agent)).waiting
+    return None if waiting is None or await is_known(parts, request) else waiting
+
+
 async def taken_back(parts: Parts, chat: Session, caller: Caller, left: Collection[str]) -> Session:
     """The chat as it was when these were its last runs: what was said after them, the client has taken back.
 

@@ -11,6 +11,8 @@ from typing import Any
 
 import orjson
 from openai.types import responses as openai
+from openai.types.responses.response_content_part_added_event import PartReasoningText as ThoughtBegun
+from openai.types.responses.response_content_part_done_event import PartReasoningText as ThoughtDone
 from openai.types.responses.response_output_item import ImageGenerationCall, McpCall
 
 from app.events import InputRequired, MessageAdded, Placed, Run, RunEnded, RunEvent, RunStatus
@@ -118,8 +120,8 @@ class _Told:
             where = {"output_index": len(self._done)}
             item = said(piece.kind, piece.message_id, None)
             yield _new(openai.ResponseOutputItemAddedEvent, type="response.output_item.added", item=item, **where)
-            if piece.kind == "text":
-                yield self._part(openai.ResponseContentPartAddedEvent, "response.content_part.added", part=text_of(""))
+            part = text_of("") if piece.kind == "text" else ThoughtBegun(type="reasoning_text", text="")
+            yield self._part(openai.ResponseContentPartAddedEvent, "response.content_part.added", part=part)
         self._open[1].append(piece.words)
         if piece.kind == "text":
             kind, name = openai.ResponseTextDeltaEvent, "response.output_text.delta"
@@ -134,9 +136,10 @@ class _Told:
         text = "".join(words)
         if piece.kind == "text":
             yield self._part(openai.ResponseTextDoneEvent, "response.output_text.done", text=text, logprobs=[])
-            yield self._part(openai.ResponseContentPartDoneEvent, "response.content_part.done", part=text_of(text))
         else:
             yield self._part(openai.ResponseReasoningTextDoneEvent, "response.reasoning_text.done", text=text)
+        part = text_of(text) if piece.kind == "text" else ThoughtDone(type="reasoning_text", text=text)
+        yield self._part(openai.ResponseContentPartDoneEvent, "response.content_part.done", part=part)
         self._open = None
         self._done.append(said(piece.kind, piece.message_id, text))
         yield self._item_done(len(self._done) - 1)

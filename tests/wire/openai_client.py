@@ -57,7 +57,6 @@ async def streamed(client: sdk.AsyncOpenAI, **request: Any) -> tuple[list[Respon
         return events, events[-1].response
 
 
-def run_id(answer: Any) -> str:
+def run_id(answer: str) -> str:
     """The run that a completion, or a response, is."""
-    found: str = answer.id.removeprefix("resp_").removeprefix("chatcmpl-")
-    return found
+    return answer.removeprefix("resp_").removeprefix("chatcmpl-")

@@ -134,6 +134,6 @@ async def test_a_question_is_answered_by_what_follows(
                 await client.responses.create(**request) if way == "whole" else (await streamed(client, **request))[1]
             )
             assert final.output_text.endswith("Thank you.")
-            run = await service.get(f"/runs/{run_id(asking)}")
+            run = await service.get(f"/runs/{run_id(asking.id)}")
             assert run["status"] == "completed"
             assert "It is red." in [message["content"] for message in run["messages"]]

@@ -26,7 +26,7 @@ async def test_a_response(openai: OpenAIWire, with_openai: dict[str, Any]) -> No
         whole = await client.responses.create(model="assistant", input="Say hello.", temperature=0.2)
         events, final = await streamed(client, model="assistant", input="Say hello.")
         again = await client.responses.retrieve(final.id)
-        assert (await service.get(f"/runs/{run_id(whole)}"))["output"] == "Hello, you."
+        assert (await service.get(f"/runs/{run_id(whole.id)}"))["output"] == "Hello, you."
     assert whole.output_text == final.output_text == again.output_text == "Hello, you."
     assert (whole.status, final.status, whole.model) == ("completed", "completed", "assistant")
     assert [item.id for item in again.output] == [item.id for item in final.output]

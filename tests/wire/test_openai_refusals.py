@@ -105,3 +105,14 @@ async def test_a_run_that_is_cancelled(openai: OpenAIWire, with_openai: dict[str
         with pytest.raises(sdk.APIError, match="ancelled"):
             async for _ in chunks:
                 pass
+
+
+async def test_a_service_that_fails(with_openai: dict[str, Any]) -> None:
+    """Even that is said as OpenAI would."""
+    async with chatting(with_openai) as (client, service):
+        service.parts.registry.cards = None  # type: ignore[assignment]
+        with pytest.raises(sdk.InternalServerError) as failed:
+            await client.models.list()
+        native = await service.client.get("/agents")
+    assert (failed.value.type, failed.value.code) == ("server_error", "internal")
+    assert (native.status_code, native.json()["type"]) == (500, "urn:waggle:problem:internal")

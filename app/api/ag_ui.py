@@ -12,7 +12,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
 from sse_starlette import EventSourceResponse
 
 from app.api.answering import as_answer, going_on, question_of
-from app.api.beginning import RUN_PROBLEMS, AskedDep, Wanted, begun, request_of
+from app.api.beginning import RUN_PROBLEMS, AskedDep, Wanted, begun, request_of, unasked
 from app.api.bounds import writable
 from app.api.chats import RunOptions, chat_of, is_known
 from app.api.dependencies import JsonOnly, Parts
@@ -91,10 +91,7 @@ async def run(name: str, body: AgUiIn, asked: AskedDep) -> Response:
         raise NotWaiting(f"Nothing in thread {body.threadId!r} waits for an answer.")
     if not request.task:
         if shown:
-            raise InvalidInput(
-                "The last message must be the user's: it is what the agent is asked.",
-                errors=[{"loc": ["body", "messages"], "msg": "Does not end with a message of the user."}],
-            )
+            raise unasked("messages")
         known = await parts.sessions.messages(body.threadId, MAX_SHOWN, None) if stored.session is not None else []
         return _whole(ag_ui.snapshot(told, [message for _, message in known]))
     if not stored.begun:

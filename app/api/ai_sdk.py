@@ -10,7 +10,7 @@ from pydantic import AfterValidator, Field
 from sse_starlette import EventSourceResponse
 
 from app.api.answering import as_answer, going_on, question_of
-from app.api.beginning import RUN_PROBLEMS, AskedDep, Wanted, begun, request_of
+from app.api.beginning import RUN_PROBLEMS, AskedDep, Wanted, begun, request_of, unasked
 from app.api.bounds import writable
 from app.api.chats import Chat, RunOptions, chat_of, is_known, taken_back
 from app.api.dependencies import CallerDep, JsonOnly, Parts, PartsDep
@@ -138,10 +138,7 @@ async def _answered(parts: Parts, caller: Caller, waiting: Standing, message: Ui
 def _wanted(name: str, body: UiChatIn) -> Wanted:
     said = body.messages[-1]
     if said.role != "user":
-        raise InvalidInput(
-            "The last message must be the user's: it is what the agent is asked.",
-            errors=[{"loc": ["body", "messages"], "msg": "Does not end with a message of the user."}],
-        )
+        raise unasked("messages")
     return Wanted(
         agent=name,
         task=_task(said),

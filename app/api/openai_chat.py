@@ -7,14 +7,13 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Response
 from pydantic import Field
 
-from app.api.beginning import RUN_PROBLEMS, AskedDep, Wanted, request_of
+from app.api.beginning import RUN_PROBLEMS, AskedDep, Wanted, request_of, unasked
 from app.api.chats import waiting_in
 from app.api.dependencies import JsonOnly, PartsDep, PrincipalDep
 from app.api.openai_common import as_json, spoken, wire_of
 from app.api.problems import problem_response, problems
 from app.api.schemas import IMAGE_URL, Lenient, Metadata, UserId
 from app.api.streams import finished_response, run_headers
-from app.errors import InvalidInput
 from app.events import RunStatus
 from app.task import ImagePart, TextPart, Turn
 from app.wire.speech import unshown
@@ -146,10 +145,7 @@ async def complete(body: ChatIn, asked: AskedDep) -> Response:
     """
     turns = [turn for message in body.messages if (turn := _turn(message)) is not None]
     if not turns or turns[-1].role != "user":
-        raise InvalidInput(
-            "The last message must be the user's: it is what the agent is asked.",
-            errors=[{"loc": ["body", "messages"], "msg": "Does not end with a message of the user."}],
-        )
+        raise unasked("messages")
     request = request_of(
         asked,
         Wanted(

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Query, Response
 from uuid_utils import uuid7
 
-from app.api.beginning import RUN_PROBLEMS, Asked, AskedDep, Wanted, request_of
+from app.api.beginning import RUN_PROBLEMS, Asked, AskedDep, Wanted, request_of, unasked
 from app.api.chats import waiting_in
 from app.api.dependencies import CallerDep, JsonOnly, PartsDep, PrincipalDep, either
 from app.api.openai_common import as_json, run_id_of, spoken, wire_of
@@ -126,10 +126,7 @@ def _turns(body: ResponseIn) -> list[Turn]:
         return [Turn("user", body.input)]
     turns = [Turn(_ROLES[item.role], _content(item)) for item in body.input if isinstance(item, MessageIn)]
     if not turns or turns[-1].role != "user":
-        raise InvalidInput(
-            "The last message must be the user's: it is what the agent is asked.",
-            errors=[{"loc": ["body", "input"], "msg": "Does not end with a message of the user."}],
-        )
+        raise unasked("input")
     return turns
 
 

@@ -18,7 +18,7 @@ _RUN_ID: TypeAdapter[str] = TypeAdapter(RunId)
 
 
 class Going(NamedTuple):
-    """A run that was answered, and its events from there on."""
+    """A run that was answered, as it stood then, and its events from there on."""
 
     run: Run
     events: AsyncIterator[list[Placed]]
@@ -58,11 +58,11 @@ async def going_on(parts: Parts, caller: Caller, standing: Standing, answer: Any
     run_id, question, answer = standing.run.run_id, question_of(standing), fit(answer)
     asked_at = Position(standing.attempt, standing.last_seq or 0)
     with parts.runner.audience.watch(run_id):
-        await parts.control.answer(run_id, caller, question.input_id, answer)
+        run = await parts.control.answer(run_id, caller, question.input_id, answer)
         view = await parts.viewing.open(run_id, caller, asked_at)
     if view.events is None:
         raise NotWaiting(f"Run {run_id!r} was stopped before it could go on.")
-    return Going(view.run, view.events)
+    return Going(run, view.events)
 
 
 def fit(value: Any) -> Any:

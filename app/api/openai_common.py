@@ -61,6 +61,8 @@ class Spoken:
 
     async def outcome(self) -> Run:
         run = await outcome_of(self.asked, self.started)
+        if not self.earlier:
+            return run
         return replace(run, messages=[each for each in run.messages if each.id not in self.earlier])
 
 

@@ -16,7 +16,7 @@ from google.protobuf.json_format import MessageToDict, ParseDict, ParseError  # 
 from google.protobuf.message import Message  # type: ignore[import-untyped]
 from pydantic import TypeAdapter, ValidationError
 
-from app.api.answering import Going, going_on, run_id_in
+from app.api.answering import Going, as_answer, going_on, run_id_in, waiting
 from app.api.beginning import Asked, Wanted, begun, outcome_of, request_of
 from app.api.problems import counted
 from app.api.schemas import SessionId
@@ -158,8 +158,9 @@ async def _begun(call: Call, *, background: bool = False) -> Started:
 
 
 async def _answered(call: Call) -> Going:
-    message = call.params.message
-    return await going_on(call.asked.parts, _caller(call), call.agent, message.task_id, answer_of(message.parts))
+    parts, caller, message = call.asked.parts, _caller(call), call.params.message
+    task = await waiting(parts, caller, call.agent, message.task_id)
+    return await going_on(parts, caller, task, as_answer(answer_of(message.parts), task))
 
 
 async def _get(call: Call) -> Response:

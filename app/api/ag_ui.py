@@ -11,19 +11,20 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
 from sse_starlette import EventSourceResponse
 
-from app.api.beginning import RUN_PROBLEMS, AskedDep, Wanted, begun, request_of
+from app.api.answering import as_answer, going_on, question_of
+from app.api.beginning import RUN_PROBLEMS, AskedDep, Wanted, begun, request_of, unasked
 from app.api.bounds import writable
-from app.api.chats import RunOptions, active_run, asked_at, chat_of, json_or_text
+from app.api.chats import RunOptions, chat_of, is_known
 from app.api.dependencies import JsonOnly, Parts
 from app.api.schemas import Lenient, SessionId
-from app.api.streams import joined, started_stream
+from app.api.streams import RunStream, started_stream
 from app.caller import Caller
 from app.errors import InvalidInput, NotWaiting
-from app.events import InputRequest
 from app.store.runs import Standing
 from app.task import ImagePart as Picture
 from app.task import Task, TextPart, Turn
 from app.wire import ag_ui
+from app.wire.speech import unshown
 
 router = APIRouter(prefix="/agents/{name}/ag-ui", tags=["ag-ui"])
 STREAMED: dict[int | str, dict[str, Any]] = {
@@ -74,44 +75,34 @@ async def run(name: str, body: AgUiIn, asked: AskedDep) -> Response:
     request = request_of(asked, wanted)
     caller = request.caller
     told = ag_ui.Asked(thread_id=body.threadId, run_id=body.runId, state=body.state, shown=shown)
-    thread = await chat_of(parts, body.threadId, caller, name)
-    active = await active_run(parts, thread, caller)
-    question = None if active is None else active.run.input_request
-    if active is not None and question is not None:
-        given = _given(body, question)
+    stored = await chat_of(parts, body.threadId, caller, name)
+    if stored.waiting is not None and not await is_known(parts, request):
+        given = _given(body, stored.waiting)
         if given is not None and given.status == "cancelled":
-            stopped = await parts.control.cancel(active.run.run_id, caller)
+            stopped = await parts.control.cancel(stored.waiting.run.run_id, caller)
             if not request.task:
                 return _whole(ag_ui.ended(told, stopped))
         elif given is not None:
-            return await _answered(parts, caller, active, given.interruptId, given.payload, told)
+            return await _answered(parts, caller, stored.waiting, given.payload, told)
         elif request.task:
             text = request.task if isinstance(request.task, str) else ""
-            answer = text if question.schema is None else json_or_text(text)
-            return await _answered(parts, caller, active, question.input_id, answer, told)
+            return await _answered(parts, caller, stored.waiting, as_answer(text, stored.waiting), told)
     elif any(each.status == "resolved" for each in body.resume or ()):
         raise NotWaiting(f"Nothing in thread {body.threadId!r} waits for an answer.")
     if not request.task:
         if shown:
-            raise InvalidInput(
-                "The last message must be the user's: it is what the agent is asked.",
-                errors=[{"loc": ["body", "messages"], "msg": "Does not end with a message of the user."}],
-            )
-        stored = await parts.sessions.messages(body.threadId, MAX_SHOWN, None) if thread is not None else []
-        return _whole(ag_ui.snapshot(told, [message for _, message in stored]))
-    if thread is None or thread.turns == 0:
+            raise unasked("messages")
+        known = await parts.sessions.messages(body.threadId, MAX_SHOWN, None) if stored.session is not None else []
+        return _whole(ag_ui.snapshot(told, [message for _, message in known]))
+    if not stored.begun:
         request = request_of(asked, replace(wanted, history=_history(shown)))
     started = await begun(asked, request)
     return started_stream(parts, started, partial(ag_ui.frames, told, started.run), until_asked=True)
 
 
-async def _answered(
-    parts: Parts, caller: Caller, waiting: Standing, input_id: str, answer: Any, told: ag_ui.Asked
-) -> Response:
-    run = waiting.run
-    await parts.control.answer(run.run_id, caller, input_id, answer)
-    write = partial(ag_ui.frames, told, run)
-    return await joined(parts, caller, run.run_id, asked_at(waiting), write, until_asked=True)
+async def _answered(parts: Parts, caller: Caller, waiting: Standing, answer: Any, told: ag_ui.Asked) -> Response:
+    run, events = await going_on(parts, caller, waiting, answer)
+    return RunStream(parts, run, events, None, partial(ag_ui.frames, told, waiting.run), asker=caller)
 
 
 def _whole(content: bytes) -> Response:
@@ -141,8 +132,9 @@ def _messages(body: AgUiIn) -> list[Message]:
         raise RequestValidationError(found) from None
 
 
-def _given(body: AgUiIn, question: InputRequest) -> AgUiResume | None:
-    return next((each for each in body.resume or () if each.interruptId == question.input_id), None)
+def _given(body: AgUiIn, waiting: Standing) -> AgUiResume | None:
+    asked = question_of(waiting).input_id
+    return next((each for each in body.resume or () if each.interruptId == asked), None)
 
 
 def _history(shown: list[Message]) -> tuple[Turn, ...]:
@@ -156,7 +148,7 @@ def _turn(message: Message) -> Turn | None:
         case UserMessage():
             return Turn("user", _task(message))
         case AssistantMessage(content=str(content)):
-            return Turn("assistant", content)
+            return Turn("assistant", unshown(content))
         case _ if message.role in ("system", "developer"):
             return Turn("system", str(message.content))
         case _:

@@ -9,16 +9,16 @@ from fastapi import APIRouter, Path, Response
 from pydantic import AfterValidator, Field
 from sse_starlette import EventSourceResponse
 
-from app.api.beginning import RUN_PROBLEMS, AskedDep, Wanted, begun, request_of
+from app.api.answering import as_answer, going_on, question_of
+from app.api.beginning import RUN_PROBLEMS, AskedDep, Wanted, begun, request_of, unasked
 from app.api.bounds import writable
-from app.api.chats import RunOptions, active_run, asked_at, chat_of, is_known, json_or_text, taken_back
+from app.api.chats import Chat, RunOptions, chat_of, is_known, taken_back
 from app.api.dependencies import CallerDep, JsonOnly, Parts, PartsDep
 from app.api.problems import problems
 from app.api.schemas import IMAGE_URL, Lenient, SessionId
-from app.api.streams import joined, started_stream
+from app.api.streams import RunStream, joined, started_stream
 from app.caller import Caller
 from app.errors import InvalidInput
-from app.events import InputRequest
 from app.store.runs import Standing
 from app.task import ImagePart, Task, TextPart, Turn
 from app.wire import ai_sdk
@@ -96,18 +96,18 @@ async def chat(name: str, body: UiChatIn, asked: AskedDep) -> Response:
     parts, wanted = asked.parts, _wanted(name, body)
     request = request_of(asked, wanted)
     caller = request.caller
-    session = await chat_of(parts, body.id, caller, name)
-    active = await active_run(parts, session, caller)
-    if active is not None and active.run.input_request is not None and not body.anew:
-        return await _answered(parts, caller, active, body.messages[-1])
+    stored = await chat_of(parts, body.id, caller, name)
+    known = await is_known(parts, request)
+    if stored.waiting is not None and not body.anew and not known:
+        return await _answered(parts, caller, stored.waiting, body.messages[-1])
     if not request.task:
         raise InvalidInput(
             "The message has neither a text nor an image.",
             errors=[{"loc": ["body", "messages"], "msg": "Ends with a message that says nothing."}],
         )
-    if session is not None and body.anew and not await is_known(parts, request):
-        session = await taken_back(parts, session, caller, _runs_of(body.messages))
-    if session is None or session.turns == 0:
+    if stored.session is not None and body.anew and not known:
+        stored = Chat(await taken_back(parts, stored.session, caller, _runs_of(body.messages)), None)
+    if not stored.begun:
         request = request_of(asked, replace(wanted, history=_history(body.messages)))
     started = await begun(asked, request)
     return started_stream(parts, started, partial(ai_sdk.frames, started.run), ai_sdk.HEADERS, until_asked=True)
@@ -120,7 +120,7 @@ async def chat(name: str, body: UiChatIn, asked: AskedDep) -> Response:
 )
 async def resume(name: str, session_id: Annotated[SessionId, Path()], parts: PartsDep, caller: CallerDep) -> Response:
     """Watch the run that goes on in the chat, or waits for a person, from its start: for `useChat({resume: true})`."""
-    active = await active_run(parts, await chat_of(parts, session_id, caller, name), caller)
+    active = (await chat_of(parts, session_id, caller, name)).active
     if active is None:
         return Response(status_code=204)
     write = partial(ai_sdk.frames, active.run)
@@ -128,20 +128,17 @@ async def resume(name: str, session_id: Annotated[SessionId, Path()], parts: Par
 
 
 async def _answered(parts: Parts, caller: Caller, waiting: Standing, message: UiMessageIn) -> Response:
-    run, question = waiting.run, waiting.run.input_request
-    assert question is not None, "it waits"  # noqa: S101
-    await parts.control.answer(run.run_id, caller, question.input_id, _answer(message, question))
-    write = partial(ai_sdk.frames, run, message_id=ai_sdk.next_message_id(run, question))
-    return await joined(parts, caller, run.run_id, asked_at(waiting), write, ai_sdk.HEADERS, until_asked=True)
+    given = next((part for part in message.parts if isinstance(part, UiAnswerIn)), None)
+    answer = as_answer(_text(message), waiting) if given is None else given.data
+    write = partial(ai_sdk.frames, waiting.run, message_id=ai_sdk.next_message_id(waiting.run, question_of(waiting)))
+    run, events = await going_on(parts, caller, waiting, answer)
+    return RunStream(parts, run, events, None, write, ai_sdk.HEADERS, caller)
 
 
 def _wanted(name: str, body: UiChatIn) -> Wanted:
     said = body.messages[-1]
     if said.role != "user":
-        raise InvalidInput(
-            "The last message must be the user's: it is what the agent is asked.",
-            errors=[{"loc": ["body", "messages"], "msg": "Does not end with a message of the user."}],
-        )
+        raise unasked("messages")
     return Wanted(
         agent=name,
         task=_task(said),
@@ -185,11 +182,3 @@ def _runs_of(messages: list[UiMessageIn]) -> list[str]:
     return [
         each.metadata["run_id"] for each in messages if isinstance(each.metadata, dict) and "run_id" in each.metadata
     ]
-
-
-def _answer(message: UiMessageIn, question: InputRequest) -> Any:
-    """A part that is an answer, else what was written: with a schema, as JSON where it is that."""
-    if (given := next((part for part in message.parts if isinstance(part, UiAnswerIn)), None)) is not None:
-        return given.data
-    text = _text(message)
-    return text if question.schema is None else json_or_text(text)

@@ -111,6 +111,14 @@ def request_of(asked: Asked, wanted: Wanted) -> RunRequest:
     )
 
 
+def unasked(field: str) -> InvalidInput:
+    """Why a conversation begins no run: that field of the body has it."""
+    return InvalidInput(
+        "The last message must be the user's: it is what the agent is asked.",
+        errors=[{"loc": ["body", field], "msg": "Does not end with a message of the user."}],
+    )
+
+
 async def begun(asked: Asked, wanted: RunRequest) -> Started:
     """Begin or join the run, if the caller may begin one now; what is left of its rate is told with the answer."""
     parts = asked.parts

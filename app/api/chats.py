@@ -5,18 +5,14 @@ ends with the question that a run asks, since only then may the person write.
 """
 
 from collections.abc import Collection
-from typing import Any
+from typing import NamedTuple
 
-import orjson
 from pydantic import Field
-from pydantic_core import PydanticCustomError
 
-from app.api.bounds import writable
 from app.api.dependencies import Parts
 from app.api.schemas import Lenient, Metadata, OnDisconnect
 from app.caller import Caller
 from app.errors import NotFound, SessionConflict, StateGone
-from app.events import Position
 from app.runs.run import RunRequest
 from app.store.history import Point
 from app.store.runs import IfBusy, Standing
@@ -36,33 +32,47 @@ class RunOptions(Lenient):
     """`continue`: the run goes on also if the page does not come back."""
 
 
-async def chat_of(parts: Parts, session_id: str, caller: Caller, agent: str) -> Session | None:
-    """The session, where there is one of the caller's; raises SessionConflict where it is another agent's."""
+class Chat(NamedTuple):
+    """What is stored of it."""
+
+    session: Session | None
+    active: Standing | None
+    """The run that goes on in it, or waits for a person."""
+
+    @property
+    def waiting(self) -> Standing | None:
+        """The run, if it waits."""
+        return None if self.active is None or self.active.run.input_request is None else self.active
+
+    @property
+    def begun(self) -> bool:
+        """Whether something was said in it that is known here."""
+        return self.session is not None and self.session.turns > 0
+
+
+async def chat_of(parts: Parts, session_id: str, caller: Caller, agent: str) -> Chat:
+    """The caller's chat of that name; raises SessionConflict where it is another agent's."""
     try:
         session = await parts.sessions.get(session_id, caller)
     except NotFound:
-        return None
+        return Chat(None, None)
     if session.agent != agent:
         raise SessionConflict(f"Session {session_id!r} is a conversation with {session.agent!r}: begin another.")
-    return session
-
-
-async def active_run(parts: Parts, chat: Session | None, caller: Caller) -> Standing | None:
-    """The run that goes on in it, or waits for a person."""
-    if chat is None or chat.active_run_id is None:
-        return None
-    standing = await parts.runs.standing(chat.active_run_id, caller)
-    return None if standing.ended else standing
-
-
-def asked_at(waiting: Standing) -> Position:
-    """Where the run has asked what it waits with: that is its last event."""
-    return Position(waiting.attempt, waiting.last_seq or 0)
+    if session.active_run_id is None:
+        return Chat(session, None)
+    standing = await parts.runs.standing(session.active_run_id, caller)
+    return Chat(session, None if standing.ended else standing)
 
 
 async def is_known(parts: Parts, request: RunRequest) -> bool:
     """Whether it is sent again, and its Idempotency-Key stands for a run."""
     return request.key is not None and await parts.runs.joined(request.key, request.caller) is not None
+
+
+async def waiting_in(parts: Parts, request: RunRequest) -> Standing | None:
+    """The run that what is said in the chat answers; none for a message that is sent again."""
+    waiting = (await chat_of(parts, request.session_id, request.caller, request.agent)).waiting
+    return None if waiting is None or await is_known(parts, request) else waiting
 
 
 async def taken_back(parts: Parts, chat: Session, caller: Caller, left: Collection[str]) -> Session:
@@ -77,11 +87,3 @@ async def taken_back(parts: Parts, chat: Session, caller: Caller, left: Collecti
     if version == 0 and left and kept and kept[-1].turn > 1:
         raise StateGone(f"What session {chat.session_id!r} knew then is no longer kept: begin another chat.")
     return await parts.history.rewind(chat.session_id, caller, Point(version=version))
-
-
-def json_or_text(text: str) -> Any:
-    """What a person wrote where an answer has a schema."""
-    try:
-        return writable(orjson.loads(text))
-    except (orjson.JSONDecodeError, PydanticCustomError):
-        return text

@@ -11,7 +11,7 @@ from pydantic import Field, ValidationError
 from uuid_utils import uuid7
 
 from app import VERSION
-from app.api.answering import fit, going_on, run_id_in
+from app.api.answering import as_answer, fit, going_on, run_id_in, waiting
 from app.api.beginning import Asked, Wanted, begun, request_of
 from app.api.problems import counted, invalid
 from app.api.schemas import Body, RunId, SessionId
@@ -130,7 +130,8 @@ async def _run(
         ),
     )
     if arguments.answers is not None:
-        run, events = await going_on(asked.parts, wanted.caller, wanted.agent, arguments.answers, arguments.task)
+        asks = await waiting(asked.parts, wanted.caller, wanted.agent, arguments.answers)
+        run, events = await going_on(asked.parts, wanted.caller, asks, as_answer(arguments.task, asks))
         return RunStream(asked.parts, run, events, None, partial(mcp.frames, run, call=call))
     started = await begun(asked, wanted)
     return started_stream(asked.parts, started, partial(mcp.frames, started.run, call=call))

@@ -7,15 +7,16 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Response
 from pydantic import Field
 
-from app.api.beginning import RUN_PROBLEMS, AskedDep, Wanted, begun, outcome_of, request_of
+from app.api.beginning import RUN_PROBLEMS, AskedDep, Wanted, request_of, unasked
+from app.api.chats import waiting_in
 from app.api.dependencies import JsonOnly, PartsDep, PrincipalDep
-from app.api.openai_common import as_json, wire_of
+from app.api.openai_common import as_json, spoken, wire_of
 from app.api.problems import problem_response, problems
 from app.api.schemas import IMAGE_URL, Lenient, Metadata, UserId
-from app.api.streams import finished_response, run_headers, started_stream
-from app.errors import InvalidInput
+from app.api.streams import finished_response, run_headers
 from app.events import RunStatus
 from app.task import ImagePart, TextPart, Turn
+from app.wire.speech import unshown
 
 router = APIRouter(prefix="/v1", tags=["openai"])
 ANSWERED: dict[int | str, dict[str, Any]] = {
@@ -138,14 +139,14 @@ async def get_model(name: str, parts: PartsDep) -> Response:
 
 @router.post("/chat/completions", responses=RUN_PROBLEMS | ANSWERED, dependencies=[JsonOnly])
 async def complete(body: ChatIn, asked: AskedDep) -> Response:
-    """Answer a conversation: whole, or with `stream` as chunks."""
+    """Answer a conversation: whole, or with `stream` as chunks.
+
+    What is said in a session whose run asks the user something is the answer, and the same run goes on.
+    """
     turns = [turn for message in body.messages if (turn := _turn(message)) is not None]
     if not turns or turns[-1].role != "user":
-        raise InvalidInput(
-            "The last message must be the user's: it is what the agent is asked.",
-            errors=[{"loc": ["body", "messages"], "msg": "Does not end with a message of the user."}],
-        )
-    wanted = request_of(
+        raise unasked("messages")
+    request = request_of(
         asked,
         Wanted(
             agent=body.model,
@@ -157,13 +158,13 @@ async def complete(body: ChatIn, asked: AskedDep) -> Response:
             metadata=body.metadata or {},
         ),
     )
+    waiting = await waiting_in(asked.parts, request) if asked.session else None
     wire = await wire_of("openai_chat")  # nothing is waited for between a run's begin and its first viewer
-    started = await begun(asked, wanted)
+    said = await spoken(asked, request, waiting)
     if body.stream:
         options = body.stream_options or StreamOptions()
-        write = partial(wire.frames, started.run, include_usage=options.include_usage)
-        return started_stream(asked.parts, started, write, until_asked=True)
-    outcome = await outcome_of(asked, started)
+        return said.stream(partial(wire.frames, said.started.run, include_usage=options.include_usage))
+    outcome = await said.outcome()
     if outcome.status is RunStatus.CANCELLED:
         return problem_response(wire.why(outcome), headers=run_headers(outcome))
     if outcome.status is RunStatus.FAILED:
@@ -180,7 +181,7 @@ def _turn(message: SystemIn | UserIn | AssistantIn | ToolIn) -> Turn | None:
         case UserIn(content=list(parts)):
             return Turn("user", tuple(map(_part, parts)))
         case AssistantIn() if content := _text(message.content or ""):
-            return Turn("assistant", content)
+            return Turn("assistant", unshown(content))
         case _:
             return None
 

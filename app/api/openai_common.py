@@ -1,14 +1,21 @@
 """What the routes of OpenAI's protocols have in common."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, replace
 from importlib import import_module
 from typing import Any, Literal
 
 from fastapi import Response
 from pydantic import BaseModel, ConfigDict
 
-from app.api.streams import NO_HEADERS
+from app.api.answering import as_answer, going_on
+from app.api.beginning import Asked, begun, outcome_of
+from app.api.streams import NO_HEADERS, RunStream, Write, started_stream
+from app.events import Placed, Run
+from app.runs.run import RunRequest, Started
+from app.store.runs import Standing
+from app.task import as_text
 from app.wire.openai_error import error
 
 PREFIX = "/v1/"
@@ -34,6 +41,39 @@ class ErrorOut(BaseModel):
     model_config = ConfigDict(use_attribute_docstrings=True)
 
     error: ErrorDetail
+
+
+@dataclass(frozen=True, slots=True)
+class Spoken:
+    """A run that a message began, or that it was the answer to: then only what follows the question is told."""
+
+    asked: Asked
+    started: Started
+    events: AsyncIterator[list[Placed]] | None = None
+    earlier: frozenset[str] = frozenset()
+    """The messages that were told with the question."""
+
+    def stream(self, write: Write) -> Response:
+        parts, started = self.asked.parts, self.started
+        if self.events is None:
+            return started_stream(parts, started, write, until_asked=True)
+        return RunStream(parts, started.run, self.events, None, write, asker=started.caller)
+
+    async def outcome(self) -> Run:
+        run = await outcome_of(self.asked, self.started)
+        if not self.earlier:
+            return run
+        return replace(run, messages=[each for each in run.messages if each.id not in self.earlier])
+
+
+async def spoken(asked: Asked, request: RunRequest, waiting: Standing | None) -> Spoken:
+    """Let a run that waits for a person go on with what is said, or begin one with it."""
+    if waiting is None:
+        return Spoken(asked, await begun(asked, request))
+    parts, caller = asked.parts, request.caller
+    earlier = frozenset(message.id for message in (await parts.runs.get(waiting.run.run_id, caller)).messages)
+    run, events = await going_on(parts, caller, waiting, as_answer(as_text(request.task), waiting))
+    return Spoken(asked, Started(run, caller), events, earlier)
 
 
 def run_id_of(response_id: str) -> str:

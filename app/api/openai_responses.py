@@ -1,25 +1,23 @@
 """/v1/responses: agents for clients of OpenAI's responses. A response is a run, a conversation a session."""
 
-from contextlib import suppress
 from functools import partial
 from typing import Annotated, Any, Literal
 
-import orjson
 from fastapi import APIRouter, Query, Response
 from uuid_utils import uuid7
 
-from app.api.beginning import RUN_PROBLEMS, Asked, AskedDep, Wanted, begun, outcome_of, request_of
+from app.api.beginning import RUN_PROBLEMS, Asked, AskedDep, Wanted, request_of, unasked
+from app.api.chats import waiting_in
 from app.api.dependencies import CallerDep, JsonOnly, PartsDep, PrincipalDep, either
-from app.api.openai_common import as_json, run_id_of, wire_of
+from app.api.openai_common import as_json, run_id_of, spoken, wire_of
 from app.api.openai_response_in import ConversationIn, ImageIn, MessageIn, RefusalIn, ResponseIn, TextIn
 from app.api.problems import problems
-from app.api.streams import joined, run_headers, started_stream
+from app.api.streams import joined, run_headers
 from app.caller import Caller
 from app.errors import InvalidInput
-from app.events import Position, Run, RunStatus
-from app.runs.run import RunRequest, Started
+from app.events import Run, RunStatus
 from app.store.history import Point
-from app.task import ImagePart, Task, TextPart, Turn, as_text
+from app.task import ImagePart, Task, TextPart, Turn
 
 router = APIRouter(prefix="/v1/responses", tags=["openai"])
 
@@ -43,27 +41,18 @@ async def create_response(body: ResponseIn, asked: AskedDep) -> Response:
 
     What follows a response that asks the user something is the answer, and the same run goes on with it.
     """
-    parts, previous, wire = asked.parts, body.previous_response_id, await wire_of("openai_responses")
+    parts, previous = asked.parts, body.previous_response_id
     caller = asked.principal.caller(either(asked.user, body.user, "X-User-ID", ["body", "user"]))
-    before = await parts.runs.standing(run_id_of(previous), caller) if previous else None
-    if before is not None and before.run.status is RunStatus.INPUT_REQUIRED:
-        asked.principal.must("run", before.run.agent)
-        started = Started(await _answer(before.run, body, asked, caller), caller)
-    else:
-        started = await begun(asked, await _wanted(body, before.run if before else None, asked, caller))
+    before = (await parts.runs.standing(run_id_of(previous), caller)).run if previous else None
+    wanted = await _wanted(body, before, asked, caller)
+    request = request_of(asked, wanted)
+    answers = before.input_request is not None if before else bool(asked.session or wanted.session_id)
+    waiting = await waiting_in(parts, request) if answers else None
+    wire = await wire_of("openai_responses")
+    said = await spoken(asked, request, waiting)
     if body.stream:
-        write = partial(wire.frames, started.run, previous=previous)
-        if before is not None and before.run.run_id == started.run.run_id:
-            return await joined(
-                parts,
-                caller,
-                started.run.run_id,
-                Position(before.attempt, before.last_seq or 0),
-                write,
-                until_asked=True,
-            )
-        return started_stream(parts, started, write, until_asked=True)
-    run = started.run if body.background else await outcome_of(asked, started)
+        return said.stream(partial(wire.frames, said.started.run, previous=previous))
+    run = said.started.run if body.background else await said.outcome()
     return as_json(wire.response(run, previous=previous), run_headers(run))
 
 
@@ -96,18 +85,7 @@ async def cancel_response(response_id: str, parts: PartsDep, principal: Principa
     return as_json(wire.response(run), run_headers(run))
 
 
-async def _answer(waiting: Run, body: ResponseIn, asked: Asked, caller: Caller) -> Run:
-    """Let a run that waits for a person go on with what the user says: by its question's schema, or as text."""
-    said = as_text(_turns(body)[-1].content)
-    question = waiting.input_request
-    value = said
-    if question is not None and question.schema is not None:
-        with suppress(orjson.JSONDecodeError):  # text may be what the schema asks for
-            value = orjson.loads(said)
-    return await asked.parts.control.answer(waiting.run_id, caller, None, value)
-
-
-async def _wanted(body: ResponseIn, before: Run | None, asked: Asked, caller: Caller) -> RunRequest:
+async def _wanted(body: ResponseIn, before: Run | None, asked: Asked, caller: Caller) -> Wanted:
     turns = _turns(body)
     conversation = body.conversation.id if isinstance(body.conversation, ConversationIn) else body.conversation
     if before is not None:
@@ -119,20 +97,17 @@ async def _wanted(body: ResponseIn, before: Run | None, asked: Asked, caller: Ca
         conversation = await _branch(before, asked, caller)
     stored = asked.session or conversation
     told = (Turn("system", body.instructions),) if body.instructions else ()
-    return request_of(
-        asked,
-        Wanted(
-            agent=body.model,
-            task=turns[-1].content,
-            history=() if stored else (*told, *turns[:-1]),
-            body=body.model_dump(mode="json", exclude={"user"}),
-            session_id=conversation,
-            session_field="conversation",
-            user_id=body.user,
-            user_field="user",
-            metadata=body.metadata or {},
-            background=bool(body.background),
-        ),
+    return Wanted(
+        agent=body.model,
+        task=turns[-1].content,
+        history=() if stored else (*told, *turns[:-1]),
+        body=body.model_dump(mode="json", exclude={"user"}),
+        session_id=conversation,
+        session_field="conversation",
+        user_id=body.user,
+        user_field="user",
+        metadata=body.metadata or {},
+        background=bool(body.background),
     )
 
 
@@ -151,10 +126,7 @@ def _turns(body: ResponseIn) -> list[Turn]:
         return [Turn("user", body.input)]
     turns = [Turn(_ROLES[item.role], _content(item)) for item in body.input if isinstance(item, MessageIn)]
     if not turns or turns[-1].role != "user":
-        raise InvalidInput(
-            "The last message must be the user's: it is what the agent is asked.",
-            errors=[{"loc": ["body", "input"], "msg": "Does not end with a message of the user."}],
-        )
+        raise unasked("input")
     return turns
 
 

@@ -67,7 +67,10 @@ def install(app: FastAPI) -> None:
         problem = AppError("The service failed; its log says why.").problem(
             instance=request.url.path, trace_id=_trace_id()
         )
-        return problem_response(problem)
+        if (words := getattr(request.state, "words", None)) is None:
+            return problem_response(problem)
+        status, body, headers = words(problem)
+        return Response(body, status, headers, media_type="application/json")
 
 
 def counted(metrics: Metrics, error: AppError) -> None:

@@ -23,7 +23,11 @@ class Worded:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         path = scope.get("path", "")
         words = next((words for prefix, words in self._words.items() if path.startswith(prefix)), None)
-        await self._app(scope, receive, send if words is None else _Answer(words, send).send)
+        if words is None:
+            await self._app(scope, receive, send)
+            return
+        scope.setdefault("state", {})["words"] = words  # for what fails outside of this
+        await self._app(scope, receive, _Answer(words, send).send)
 
 
 class _Answer:

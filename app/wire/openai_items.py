@@ -1,18 +1,18 @@
 """A run as OpenAI's `Response`, and what is said and done in it as the items of one."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Literal
 
 import orjson
 from openai.types import responses as openai
 from openai.types.responses.response import Conversation, Response
 from openai.types.responses.response_error import ResponseError
-from openai.types.responses.response_output_item import McpCall
+from openai.types.responses.response_output_item import ImageGenerationCall, McpCall
 from openai.types.responses.response_reasoning_item import Content
 from openai.types.responses.response_usage import InputTokensDetails, OutputTokensDetails
 
 from app.events import Run, RunStatus
-from app.messages import Message, Thought, ToolCall, ToolResult
+from app.messages import Image, Message, Thought, ToolCall, ToolResult
 from app.wire.speech import words_of
 
 PREFIX = "resp_"
@@ -25,7 +25,7 @@ STATUS: dict[RunStatus, Any] = {
     RunStatus.CANCELLED: "cancelled",
 }
 """A response that asks is complete to OpenAI; what is said to it next is the answer."""
-Item = openai.ResponseOutputMessage | openai.ResponseReasoningItem | McpCall
+Item = openai.ResponseOutputMessage | openai.ResponseReasoningItem | McpCall | ImageGenerationCall
 Kind = Literal["text", "thought"]
 
 
@@ -66,7 +66,7 @@ def response_of(run: Run, items: Sequence[Item], previous: str | None, status: R
 def items_of(run: Run) -> list[Item]:
     """What was said and done in a run, of its record."""
     results = {message.call_id: message for message in run.messages if isinstance(message, ToolResult)}
-    items = [item for message in run.messages if (item := _item(message, run.agent, results)) is not None]
+    items = [item for message in run.messages for item in _items(message, run.agent, results)]
     if run.input_request is not None:
         items.append(said("text", run.input_request.input_id, run.input_request.prompt))
     return items
@@ -115,15 +115,38 @@ def answered(item: McpCall, result: ToolResult) -> McpCall:
     )
 
 
-def _item(message: Message, agent: str, results: dict[str, ToolResult]) -> Item | None:
+def parts_of(message: Image) -> Iterator[tuple[str, str | ImageGenerationCall]]:
+    """What an agent shows, in order, each with an id: texts, and images as OpenAI's own are."""
+    for number, part in enumerate(message.content):
+        part_id = f"{message.id}-{number}"
+        match part:
+            case {"type": "text", "text": str(text)}:
+                yield part_id, text
+            case {"image_url": {"url": str(url)}}:
+                yield part_id, _image(part_id, url)
+            case _:
+                pass
+
+
+def _image(part_id: str, url: str) -> ImageGenerationCall:
+    kind, _, data = url.removeprefix("data:image/").partition(";base64,")
+    fields: dict[str, Any] = {"output_format": kind, "result": data}
+    return ImageGenerationCall(id=f"ig_{part_id}", type="image_generation_call", status="completed", **fields)
+
+
+def _items(message: Message, agent: str, results: dict[str, ToolResult]) -> list[Item]:
     match message:
         case Thought():
-            return said("thought", message.id, message.content)
+            return [said("thought", message.id, message.content)]
         case ToolCall():
             call, result = called(message, agent), results.get(message.call_id)
-            return call if result is None else answered(call, result)
+            return [call if result is None else answered(call, result)]
+        case Image() if message.source != "user":
+            return [
+                said("text", part_id, part) if isinstance(part, str) else part for part_id, part in parts_of(message)
+            ]
         case _:
-            return None if (words := words_of(message)) is None else said("text", message.id, words)
+            return [] if (words := words_of(message)) is None else [said("text", message.id, words)]
 
 
 def _error(run: Run) -> ResponseError | None:

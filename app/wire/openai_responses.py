@@ -1,7 +1,8 @@
 """OpenAI's responses: https://developers.openai.com/api/reference/resources/responses. A response is a run.
 
-What agents say are its messages, what they think its reasoning. A tool that an agent called is told as a call of a
-remote MCP server's tool: of the items that OpenAI has, the one of which a client knows that it is not to make the call.
+What agents say are its messages, what they think its reasoning, what they show its generated images. A tool that an
+agent called is told as a call of a remote MCP server's tool: of the items that OpenAI has, the one of which a client
+knows that it is not to make the call.
 """
 
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator
@@ -10,11 +11,24 @@ from typing import Any
 
 import orjson
 from openai.types import responses as openai
-from openai.types.responses.response_output_item import McpCall
+from openai.types.responses.response_content_part_added_event import PartReasoningText as ThoughtBegun
+from openai.types.responses.response_content_part_done_event import PartReasoningText as ThoughtDone
+from openai.types.responses.response_output_item import ImageGenerationCall, McpCall
 
 from app.events import InputRequired, MessageAdded, Placed, Run, RunEnded, RunEvent, RunStatus
-from app.messages import ToolCall, ToolResult
-from app.wire.openai_items import STATUS, Item, answered, called, item_id_of, items_of, response_of, said, text_of
+from app.messages import Image, ToolCall, ToolResult
+from app.wire.openai_items import (
+    STATUS,
+    Item,
+    answered,
+    called,
+    item_id_of,
+    items_of,
+    parts_of,
+    response_of,
+    said,
+    text_of,
+)
 from app.wire.speech import Piece, Speech
 
 _ENDS = {"completed": openai.ResponseCompletedEvent, "failed": openai.ResponseFailedEvent}
@@ -76,10 +90,14 @@ class _Told:
                 yield from self._call(call)
             case MessageAdded(ToolResult() as result) if result.call_id in self._calls:
                 yield from self._result(result)
+            case MessageAdded(Image() as message) if message.source != "user":
+                for part_id, part in parts_of(message):
+                    if isinstance(part, str):
+                        yield from self._text(part_id, message.source, part)
+                    else:
+                        yield from self._image(part)
             case InputRequired(request):
-                yield from self._close()
-                yield from self._piece(Piece("text", request.input_id, request.source, request.prompt, first=True))
-                yield from self._close()
+                yield from self._text(request.input_id, request.source, request.prompt)
             case RunEnded(run):
                 yield from self._close()
                 yield self._end(run, run.status)
@@ -89,6 +107,12 @@ class _Told:
                 if isinstance(event, MessageAdded):
                     yield from self._close()
 
+    def _text(self, message_id: str, source: str, text: str) -> Iterator[Any]:
+        """A message that is told at once."""
+        yield from self._close()
+        yield from self._piece(Piece("text", message_id, source, text, first=True))
+        yield from self._close()
+
     def _piece(self, piece: Piece) -> Iterator[Any]:
         if self._open is None or self._open[0].message_id != piece.message_id:
             yield from self._close()
@@ -96,8 +120,8 @@ class _Told:
             where = {"output_index": len(self._done)}
             item = said(piece.kind, piece.message_id, None)
             yield _new(openai.ResponseOutputItemAddedEvent, type="response.output_item.added", item=item, **where)
-            if piece.kind == "text":
-                yield self._part(openai.ResponseContentPartAddedEvent, "response.content_part.added", part=text_of(""))
+            part = text_of("") if piece.kind == "text" else ThoughtBegun(type="reasoning_text", text="")
+            yield self._part(openai.ResponseContentPartAddedEvent, "response.content_part.added", part=part)
         self._open[1].append(piece.words)
         if piece.kind == "text":
             kind, name = openai.ResponseTextDeltaEvent, "response.output_text.delta"
@@ -112,9 +136,10 @@ class _Told:
         text = "".join(words)
         if piece.kind == "text":
             yield self._part(openai.ResponseTextDoneEvent, "response.output_text.done", text=text, logprobs=[])
-            yield self._part(openai.ResponseContentPartDoneEvent, "response.content_part.done", part=text_of(text))
         else:
             yield self._part(openai.ResponseReasoningTextDoneEvent, "response.reasoning_text.done", text=text)
+        part = text_of(text) if piece.kind == "text" else ThoughtDone(type="reasoning_text", text=text)
+        yield self._part(openai.ResponseContentPartDoneEvent, "response.content_part.done", part=part)
         self._open = None
         self._done.append(said(piece.kind, piece.message_id, text))
         yield self._item_done(len(self._done) - 1)
@@ -149,6 +174,22 @@ class _Told:
             yield _new(openai.ResponseMcpCallFailedEvent, type="response.mcp_call.failed", **where)
         else:
             yield _new(openai.ResponseMcpCallCompletedEvent, type="response.mcp_call.completed", **where)
+        yield self._item_done(index)
+
+    def _image(self, item: ImageGenerationCall) -> Iterator[Any]:
+        yield from self._close()
+        index = len(self._done)
+        self._done.append(item)
+        where = {"output_index": index, "item_id": item.id}
+        begun = item.model_copy(update={"result": None, "status": "in_progress"})
+        yield _new(
+            openai.ResponseOutputItemAddedEvent, type="response.output_item.added", item=begun, output_index=index
+        )
+        for kind, stage in (
+            (openai.ResponseImageGenCallInProgressEvent, "in_progress"),
+            (openai.ResponseImageGenCallCompletedEvent, "completed"),
+        ):
+            yield _new(kind, type=f"response.image_generation_call.{stage}", **where)
         yield self._item_done(index)
 
     def _item_done(self, index: int) -> Any:

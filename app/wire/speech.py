@@ -1,5 +1,6 @@
 """What a run says, in order, for protocols that know text alone: whether it came in pieces or whole."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
@@ -8,6 +9,8 @@ import orjson
 
 from app.events import MessageAdded, RunEvent, TextDelta, ThoughtDelta
 from app.messages import Image, Message, Structured, Text, Thought, ToolCall, ToolResult
+
+_SHOWN = re.compile(r"!\[\]\(data:image/[^)\s]*\)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +75,11 @@ def _shown(part: dict[str, object]) -> str:
             return f"![]({url})"
         case _:
             return ""
+
+
+def unshown(words: str) -> str:
+    """What an agent said, as a client sends it back: no model reads a picture that is written out as text."""
+    return _SHOWN.sub("[image]", words)
 
 
 class CallIds:

@@ -12,7 +12,7 @@ from playwright.async_api import Browser, Page, expect
 
 from tests.servers.openai_wire import OpenAIWire
 from tests.servers.pictures import picture
-from tests.servers.replies import Drip, Text
+from tests.servers.replies import Drip, HttpError, Text
 from tests.service import Service, serving
 from tests.wire.chatting import answers, folder_of
 from tests.wire.node import EXAMPLES, bundled
@@ -106,6 +106,50 @@ async def test_a_person_decides(chromium: Browser, openai: OpenAIWire, settings:
         await say(page, "Remove it.")
         await page.get_by_role("button", name="Yes").click()
         await expect(page.locator(".assistant").last).to_contain_text("It said: /a is gone")
+
+
+@pytest.mark.parametrize(
+    ("agent", "shown"),
+    [
+        ("weather", ['weather({"city":"Paris","day":"2026-07-14"}) Paris, France', "weather It said: Paris, France"]),
+        ("research", ["writer Bees dance."]),
+        ("support", ["hands over to billing", "billing Bees dance."]),
+        ("thinker", ["A thought", "What do they do?", "thinker Bees dance."]),
+        ("painter", ["A dot."]),
+    ],
+)
+async def test_what_agents_do_is_shown(
+    agent: str, shown: list[str], chromium: Browser, openai: OpenAIWire, settings: dict[str, Any], site: str
+) -> None:
+    """A tool, teams, a thought, a picture."""
+    openai.replies = answers
+    async with serving(**settings) as service:
+        page = await opened(chromium, site, service, agent)
+        await say(page, "Hello.")
+        for words in shown:
+            await expect(page.locator(".assistant")).to_contain_text(words)
+        assert await page.locator(".assistant img").count() == (agent == "painter")
+
+
+async def test_a_page_that_is_closed(
+    chromium: Browser, openai: OpenAIWire, settings: dict[str, Any], site: str
+) -> None:
+    """Leaves no model call behind."""
+    openai.replies = lambda _: Drip()
+    async with serving(**settings | {"disconnect_grace_s": 0.05}) as service:
+        page = await opened(chromium, site, service, "plain")
+        await say(page, "Go on.")
+        await expect(page.locator(".assistant")).to_contain_text("tick tick")
+        await page.close()
+        await openai.until_abandoned(1)
+
+
+async def test_a_run_that_fails(chromium: Browser, openai: OpenAIWire, settings: dict[str, Any], site: str) -> None:
+    openai.replies = lambda _: HttpError(401)
+    async with serving(**settings) as service:
+        page = await opened(chromium, site, service, "plain")
+        await say(page, "Hello.")
+        await expect(page.get_by_role("alert")).to_have_text("The model provider refused the service's credentials.")
 
 
 async def test_an_error_is_shown(chromium: Browser, openai: OpenAIWire, settings: dict[str, Any], site: str) -> None:

@@ -15,6 +15,7 @@ FOLDER = Path(__file__).parent / "snapshots"
 _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 _TRACE = re.compile(r"\b[0-9a-f]{32}\b")
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|\+00:00)")
+_SECONDS = re.compile(r'("(?:created|created_at|completed_at)": )\d+(\.\d+)?')
 _PORT = re.compile(r"127\.0\.0\.1:\d+")
 _PING = re.compile(r": ping.*\n\n")
 
@@ -66,6 +67,7 @@ def normal(text: str) -> str:
         return known.setdefault(found[0], f"id-{len(known) + 1}")
 
     text = "\n".join(map(_sorted, _PING.sub("", text.replace("\r\n", "\n")).split("\n")))
+    text = _SECONDS.sub(r"\1time", text)
     text = _TRACE.sub("trace", _TIME.sub("time", _PORT.sub("127.0.0.1", text)))
     return _UUID.sub(numbered, text)
 

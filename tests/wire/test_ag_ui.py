@@ -158,6 +158,19 @@ async def test_what_is_stored_nowhere_is_the_history(openai: OpenAIWire, setting
     assert sent == ["You answer.", "Be brief.", "I am Ann.", "Hi, Ann.", "Who am I?"]
 
 
+async def test_a_picture_in_the_history(openai: OpenAIWire, settings: dict[str, Any]) -> None:
+    """Is told to no model as text."""
+    earlier = [
+        {"id": "1", "role": "user", "content": "Paint."},
+        {"id": "2", "role": "assistant", "content": f"A dot. ![]({data_uri(picture())})"},
+    ]
+    openai.replies = answers
+    async with serving(**settings) as service:
+        await agent(service, "plain", ["say", "And?"], messages=earlier)
+    sent = [message["content"] for message in openai.requests[-1].json["messages"]]
+    assert sent == ["You answer.", "Paint.", "A dot. [image]", "And?"]
+
+
 async def test_an_interrupt_is_answered(openai: OpenAIWire, settings: dict[str, Any]) -> None:
     """By the next run of the client's: it is one run here."""
     openai.replies = answers

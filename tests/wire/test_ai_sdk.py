@@ -219,6 +219,18 @@ async def test_a_key_is_one_run(openai: OpenAIWire, settings: dict[str, Any]) ->
     assert len(openai.requests) == 2
 
 
+async def test_a_key_is_no_answer(openai: OpenAIWire, settings: dict[str, Any]) -> None:
+    """A message that is sent again joins its run, though that waits for a person by now."""
+    openai.replies = answers
+    body = {"id": "chat-1", "messages": [{"role": "user", "parts": [{"type": "text", "text": "Paint."}]}]}
+    async with serving(**settings) as service:
+        keyed = {"Idempotency-Key": "again"}
+        sent = [await service.client.post("/agents/asking/ui", json=body, headers=keyed) for _ in range(2)]
+        run = await service.get(f"/runs/{sent[1].headers['x-run-id']}")
+    assert ["Which colour?" in each.text for each in sent] == [True, True]
+    assert run["status"] == "input_required"
+
+
 async def test_it_is_somebodys(openai: OpenAIWire, settings: dict[str, Any]) -> None:
     """A chat is found for its user alone."""
     async with serving(**settings) as service:

@@ -2,7 +2,6 @@
 
 import json
 import os
-import subprocess
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -257,28 +256,6 @@ async def test_the_run_is_under_the_request_s_span(openai: OpenAIWire, service: 
     run = (result.meta or {})["waggle/run"] | {"user_id": None}
     (root,) = await service.trace(run)
     assert (root["name"], root["attributes"]["waggle.run.id"]) == ("POST /mcp", run["run_id"])
-
-
-INSPECTOR = Path(__file__).parent / "inspector" / "node_modules" / ".bin" / "mcp-inspector"
-
-
-@pytest.mark.skipif(not INSPECTOR.exists(), reason="the inspector is not installed: make test does it")
-async def test_the_inspector_lists_and_calls(openai: OpenAIWire, service: Service) -> None:
-    """MCP's own, of another language."""
-    openai.replies = replies
-
-    async def inspected(*arguments: str) -> Any:
-        command = [str(INSPECTOR), "--cli", f"{service.url}/mcp", "--transport", "http", *arguments]
-        environment = {"PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", "/")}
-        done = await anyio.run_process(command, check=False, env=environment, stdin=subprocess.DEVNULL)
-        assert done.returncode == 0, done.stderr
-        return json.loads(done.stdout)
-
-    tools = await inspected("--method", "tools/list")
-    assert [tool["name"] for tool in tools["tools"]] == ["assistant", "research", "support", "ticket", "weather"]
-    call = ("--method", "tools/call", "--tool-name", "ticket", "--tool-arg", "task=It broke.")
-    called = await inspected(*call)
-    assert called["structuredContent"] == {"category": "fault", "urgent": True, "summary": "It broke."}
 
 
 ROOT = Path(__file__).parents[2]

@@ -4,42 +4,19 @@ from typing import Any
 
 import openai as sdk
 import pytest
-from openai.types.responses import Response, ResponseStreamEvent
 
 from tests.agents.folder import Folder, folder, until
 from tests.agents.test_conversation import PIXEL, add
 from tests.servers.openai_wire import OpenAIWire
 from tests.servers.replies import Drip, HttpError, Text, ToolCall, ToolCalls
-from tests.wire.test_openai_chat import TALK, chatting, told
+from tests.wire.openai_client import TALK, chatting, run_id, streamed, told
 
 __all__ = ["folder"]
-
-ASKING = """
-from autogen_agentchat.agents import AssistantAgent, UserProxyAgent
-from autogen_agentchat.teams import RoundRobinGroupChat
-
-def build(context):
-    writer = AssistantAgent("writer", context.model(), model_client_stream=True)
-    return RoundRobinGroupChat([UserProxyAgent("person"), writer], max_turns=2)
-"""
-
-
-async def streamed(client: sdk.AsyncOpenAI, **request: Any) -> tuple[list[ResponseStreamEvent], Response]:
-    """The events as they came, put together by the client on the way, and the response at the end."""
-    async with client.responses.stream(**request) as stream:
-        events: list[Any] = [event async for event in stream]
-        if events[-1].type == "response.completed":
-            assert (await stream.get_final_response()).output_text == events[-1].response.output_text
-        return events, events[-1].response
 
 
 def kinds(events: list[Any]) -> list[str]:
     """Of the events, without the deltas."""
     return [event.type.removeprefix("response.") for event in events if not event.type.endswith(".delta")]
-
-
-def run_id(response: Response) -> str:
-    return response.id.removeprefix("resp_")
 
 
 async def test_a_response(openai: OpenAIWire, with_openai: dict[str, Any]) -> None:
@@ -49,7 +26,7 @@ async def test_a_response(openai: OpenAIWire, with_openai: dict[str, Any]) -> No
         whole = await client.responses.create(model="assistant", input="Say hello.", temperature=0.2)
         events, final = await streamed(client, model="assistant", input="Say hello.")
         again = await client.responses.retrieve(final.id)
-        assert (await service.get(f"/runs/{run_id(whole)}"))["output"] == "Hello, you."
+        assert (await service.get(f"/runs/{run_id(whole.id)}"))["output"] == "Hello, you."
     assert whole.output_text == final.output_text == again.output_text == "Hello, you."
     assert (whole.status, final.status, whole.model) == ("completed", "completed", "assistant")
     assert [item.id for item in again.output] == [item.id for item in final.output]
@@ -133,26 +110,6 @@ async def test_in_the_background(openai: OpenAIWire, with_openai: dict[str, Any]
         assert (await client.responses.cancel(endless.id)).status == "cancelled"
         await until(lambda: openai.open_streams == 0)
         assert (await client.responses.retrieve(endless.id)).status == "cancelled"
-
-
-async def test_a_question_is_answered_by_what_follows(
-    folder: Folder, openai: OpenAIWire, with_openai: dict[str, Any]
-) -> None:
-    """The same run goes on with it, whole and as a stream."""
-    folder.add("it.py", ASKING)
-    openai.replies = lambda _: Text("Thank you.")
-    async with chatting(with_openai) as (client, service):
-        for way in ("whole", "stream"):
-            asking = await client.responses.create(model="it", input="Begin.")
-            assert (asking.status, bool(asking.output_text)) == ("completed", True)
-            request: Any = {"model": "it", "input": "It is red.", "previous_response_id": asking.id}
-            final = (
-                await client.responses.create(**request) if way == "whole" else (await streamed(client, **request))[1]
-            )
-            assert final.output_text.endswith("Thank you.")
-            run = await service.get(f"/runs/{run_id(asking)}")
-            assert run["status"] == "completed"
-            assert "It is red." in [message["content"] for message in run["messages"]]
 
 
 async def test_images(openai: OpenAIWire, with_openai: dict[str, Any]) -> None:

@@ -9,7 +9,7 @@ import httpx
 from anyio import sleep
 from httpx_sse import EventSource
 
-from waggle_client._calls import CONNECT_S, QUIET_S, Attempts, Call, Watch, begin, get, path, post, streams
+from waggle_client._calls import CONNECT_S, QUIET_S, STREAM, Attempts, Call, Watch, begin, get, path, post, streams
 from waggle_client.errors import problem_of
 from waggle_client.types import (
     Agent,
@@ -109,7 +109,7 @@ class AsyncLink:
     async def _events(self, watch: Watch) -> AsyncGenerator[Event, None]:
         while not watch.ended:
             try:
-                response = await self.http.send(self._request(watch.call, self._streaming), stream=True)
+                response = await self.http.send(self._request(watch.call, self._streaming, **STREAM), stream=True)
                 try:
                     if response.status_code == 204:
                         return
@@ -129,13 +129,13 @@ class AsyncLink:
             if not watch.ended:
                 await sleep(pause_s)
 
-    def _request(self, call: Call, timeout: httpx.Timeout) -> httpx.Request:
+    def _request(self, call: Call, timeout: httpx.Timeout, **headers: str) -> httpx.Request:
         return self.http.build_request(
             call.method,
             self._url + call.path,
             json=call.json,
             params=call.params or None,
-            headers={**self._headers, **call.headers},
+            headers={**self._headers, **call.headers, **headers},
             timeout=timeout,
         )
 

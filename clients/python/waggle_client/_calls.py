@@ -17,6 +17,7 @@ ENDS = ("run.completed", "run.failed", "run.cancelled")
 CONNECT_S = 10.0
 QUIET_S = 45.0
 """A stream that is silent for so long is lost: a comment comes every 15 seconds."""
+STREAM = {"Accept": "text/event-stream", "Cache-Control": "no-store"}
 FIRST_S, LONGEST_S = 0.5, 15.0
 """Pauses between attempts; a stream's first one is what the service says, a second."""
 WORTH_WAITING_S = 60.0

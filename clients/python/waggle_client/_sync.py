@@ -9,7 +9,7 @@ from typing import Any, Self, Unpack, cast
 import httpx
 from httpx_sse import EventSource
 
-from waggle_client._calls import CONNECT_S, QUIET_S, Attempts, Call, Watch, begin, get, path, post, streams
+from waggle_client._calls import CONNECT_S, QUIET_S, STREAM, Attempts, Call, Watch, begin, get, path, post, streams
 from waggle_client.errors import problem_of
 from waggle_client.types import (
     Agent,
@@ -109,7 +109,7 @@ class Link:
     def _events(self, watch: Watch) -> Generator[Event, None]:
         while not watch.ended:
             try:
-                response = self.http.send(self._request(watch.call, self._streaming), stream=True)
+                response = self.http.send(self._request(watch.call, self._streaming, **STREAM), stream=True)
                 try:
                     if response.status_code == 204:
                         return
@@ -129,13 +129,13 @@ class Link:
             if not watch.ended:
                 sleep(pause_s)
 
-    def _request(self, call: Call, timeout: httpx.Timeout) -> httpx.Request:
+    def _request(self, call: Call, timeout: httpx.Timeout, **headers: str) -> httpx.Request:
         return self.http.build_request(
             call.method,
             self._url + call.path,
             json=call.json,
             params=call.params or None,
-            headers={**self._headers, **call.headers},
+            headers={**self._headers, **call.headers, **headers},
             timeout=timeout,
         )
 

@@ -108,7 +108,10 @@ async def run(blocks: list[Block], folder: Path, url: str, variables: Mapping[st
     for block, file in printed.items():
         lines = PROGRAMS[block.language].format(block.text.replace("localhost:8000", url.removeprefix("http://")))
         script.append(f"echo {block} >&2\n{{\n{lines}\n}} >{file} 2>&1")
-    path = {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    path = {
+        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+        "PYTHONPATH": f"{ROOT}:{ROOT / 'clients' / 'python'}",
+    }
     with anyio.fail_after(100):
         done = await anyio.run_process(
             ["bash", "-c", "\n".join(script)],

@@ -136,7 +136,9 @@ async def get_model(name: str, parts: PartsDep) -> Response:
     return as_json(wire.model(parts.registry.card(name).name, _SERVED_SINCE))
 
 
-@router.post("/chat/completions", responses=RUN_PROBLEMS | ANSWERED, dependencies=[JsonOnly])
+@router.post(
+    "/chat/completions", operation_id="complete_chat", responses=RUN_PROBLEMS | ANSWERED, dependencies=[JsonOnly]
+)
 async def complete(body: ChatIn, asked: AskedDep) -> Response:
     """Answer a conversation: whole, or with `stream` as chunks."""
     turns = [turn for message in body.messages if (turn := _turn(message)) is not None]

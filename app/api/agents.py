@@ -12,11 +12,11 @@ from app.api.problems import problems
 from app.api.schemas import Items, OnDisconnect, RunIn, SessionId
 from app.api.shortcut import Shortcut
 from app.api.streams import (
+    LOCATED,
     OF_A_RUN,
     STREAMED,
     LastEventId,
     finished_response,
-    located,
     resumed,
     run_headers,
     started_stream,
@@ -109,7 +109,7 @@ async def stream_agent_by_url(
     "/{name}/runs",
     response_model=Run,
     status_code=202,
-    responses=RUN_PROBLEMS | {202: {"headers": OF_A_RUN | located("The run's address.")}},
+    responses=RUN_PROBLEMS | {202: {"headers": OF_A_RUN | LOCATED}},
     dependencies=[JsonOnly],
 )
 async def start_agent(name: str, body: RunIn, asked: AskedDep) -> Response:

@@ -114,6 +114,7 @@ def _completed(schema: dict[str, Any], settings: Settings, texts: Mapping[str, s
     used = {tag for _, operation in _operations(schema) for tag in operation["tags"]}
     schema["tags"] = [{"name": name, "description": text} for name, text in TAGS.items() if name in used]
     _shapes(schema["components"]["schemas"], docstrings(texts))
+    schema["components"]["headers"] = dict(_shared_headers(schema))
     return schema
 
 
@@ -121,6 +122,15 @@ def _operations(schema: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
     for path, methods in schema["paths"].items():
         for operation in methods.values():
             yield path, operation
+
+
+def _shared_headers(schema: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Each once, instead of with every answer."""
+    for _, operation in _operations(schema):
+        for answer in operation["responses"].values():
+            for name, header in answer["headers"].items():
+                yield name, header
+                answer["headers"][name] = {"$ref": f"#/components/headers/{name}"}
 
 
 def _shapes(schemas: dict[str, Any], told: Told) -> None:

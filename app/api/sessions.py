@@ -11,7 +11,7 @@ from app.api.dependencies import CallerDep, Cursor, JsonOnly, Limit, PartsDep, P
 from app.api.events import Message
 from app.api.problems import problems
 from app.api.schemas import ForkIn, Items, RewindIn
-from app.api.streams import located
+from app.api.streams import LOCATED
 from app.events import Run
 from app.store.history import Version
 from app.store.sessions import Place, Session
@@ -99,7 +99,7 @@ async def list_versions(
     "/{session_id}/fork",
     response_model=Session,
     status_code=201,
-    responses=problems(400, 404, 409, 410, 413, 415, 422) | {201: {"headers": located("The fork's address.")}},
+    responses=problems(400, 404, 409, 410, 413, 415, 422) | {201: {"headers": LOCATED}},
     dependencies=[JsonOnly],
 )
 async def fork_session(session_id: str, body: ForkIn, parts: PartsDep, caller: CallerDep) -> Response:

@@ -59,9 +59,7 @@ STREAMED: dict[int | str, dict[str, Any]] = {
 """The `responses` of a route that streams."""
 
 
-def located(what: str) -> dict[str, Any]:
-    """The header of an answer that says where something is."""
-    return {"Location": {"description": what, "required": True, "schema": {"type": "string"}}}
+LOCATED = {"Location": {"description": "The new one's address.", "required": True, "schema": {"type": "string"}}}
 
 
 NO_HEADERS: Mapping[str, str] = MappingProxyType({})

@@ -71,14 +71,13 @@ async def test_each_field_is_described(with_openai: dict[str, Any]) -> None:
     found = await described(with_openai, None)
     own = {"agents", "runs", "sessions", "health"}
     operations = [operation for methods in found["paths"].values() for operation in methods.values()]
-    shapes = set(re.findall(r"schemas/(\w+)", json.dumps([each for each in operations if own & set(each["tags"])])))
-    for _ in range(4):  # what they are made of
-        shapes |= set(
-            re.findall(r"schemas/(\w+)", json.dumps([found["components"]["schemas"][name] for name in shapes]))
-        )
+    schemas = found["components"]["schemas"]
+    shapes = _named([each for each in operations if own & set(each["tags"])])
+    while shapes < (more := shapes | _named([schemas[name] for name in shapes])):  # what they are made of
+        shapes = more
     assert {"Run", "RunEvent", "ToolCall", "Problem", "InputRequest", "Span"} <= shapes
     for name in shapes:
-        for field, shape in found["components"]["schemas"][name].get("properties", {}).items():
+        for field, shape in schemas[name].get("properties", {}).items():
             assert "description" in shape or "const" in shape, (name, field)
     for operation in operations:
         for parameter in operation.get("parameters", ()):
@@ -106,12 +105,17 @@ async def test_events_are_as_they_are_described(
     _fit(told, found)
 
 
-async def test_a_failure_and_a_stop_are_as_they_are_described(openai: OpenAIWire, service: Service) -> None:
-    """The two other ends."""
+async def test_a_failure_is_as_it_is_described(openai: OpenAIWire, service: Service) -> None:
+    """With the problem, twice."""
     found = (await service.client.get("/openapi.json")).json()
     openai.replies = lambda _: HttpError(401, "no such key")
     _fit(failed := await service.stream("assistant", "hi"), found)
     assert failed[-1].type == "run.failed"
+
+
+def _named(found: Any) -> set[str]:
+    """The schemas that it refers to."""
+    return set(re.findall(r"schemas/(\w+)", json.dumps(found)))
 
 
 def _fit(events: list[Event], description: dict[str, Any]) -> None:

@@ -63,8 +63,8 @@ class InputRequest:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
-    """How a run stands or ended, without what was said in it."""
+class Run:
+    """The record of a run, as the contract shows it."""
 
     run_id: str
     """The run's id, a UUID."""
@@ -78,6 +78,8 @@ class Outcome:
     """Where it stands."""
     output: Any = None
     """The last answer: text, or an object for structured output."""
+    messages: list[Message] = field(default_factory=list)
+    """What was said, the task first, once it has ended; lists of runs leave it empty."""
     stop_reason: str | None = None
     """Why it ended, in the agent framework's words."""
     usage: Usage = Usage()
@@ -94,14 +96,6 @@ class Outcome:
     """When it was asked for."""
     finished_at: datetime | None = None
     """When it ended; null until then."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Run(Outcome):
-    """The record of a run, as the contract shows it."""
-
-    messages: list[Message] = field(default_factory=list)
-    """What was said, the task first, once it has ended; lists of runs leave it empty."""
 
 
 @dataclass(frozen=True, slots=True)

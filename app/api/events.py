@@ -11,7 +11,6 @@ from typing_extensions import TypeAliasType
 
 from app import messages
 from app.api.schemas import Problem
-from app.events import Outcome
 
 Message = TypeAliasType("Message", Annotated[messages.Message, Field(discriminator="type")])
 """By this name in the description, where `app.messages` has the plain union."""
@@ -103,9 +102,14 @@ class InputRequired(_Event):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Outcome:  # its fields are those of `Run`: app/api/openapi.py has them
+    """How a run ended: the `Run` without its messages, which were told before."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class _Ended(_Event):
     run: Outcome
-    """How it ended: the `Run` without its messages, which were told before."""
+    """How it ended."""
 
 
 @dataclass(frozen=True, kw_only=True)

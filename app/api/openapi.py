@@ -16,7 +16,7 @@ from app.api.docstrings import Told, docstrings, sources
 from app.api.events import Events, RunEvent
 from app.api.identity.gate import PUBLIC
 from app.api.problems import MEDIA_TYPE, problems
-from app.events import InputRequest, Outcome, Run, Usage
+from app.events import InputRequest, Run, Usage
 from app.messages import Message
 from app.settings import Settings
 from app.store.history import Version
@@ -74,7 +74,7 @@ UNROUTED: dict[str, Any] = {"ErrorOut": openai_common.ErrorOut, "RunEvent": RunE
 REFERENCE = "#/components/schemas/{model}"
 PROBLEM = {"$ref": "#/components/schemas/Problem"}
 VALUES = (
-    *(Run, Outcome, Usage, InputRequest, *get_args(Message)),
+    *(Run, Usage, InputRequest, *get_args(Message)),
     *(Session, Version, Feedback, AgentCard, ToolCard, ParticipantCard),
     *get_args(Events),
 )
@@ -144,10 +144,11 @@ def _shapes(schemas: dict[str, Any], told: Told) -> None:
         for other, found in (shape.pop("$defs") | {name: shape}).items():
             schemas.setdefault(other, found)
     schemas["Run"]["properties"]["messages"] |= MESSAGES
-    for name in ("Run", "Outcome"):
-        schemas[name]["properties"]["error"]["anyOf"][0] = PROBLEM
+    schemas["Run"]["properties"]["error"]["anyOf"][0] = PROBLEM
     for value in VALUES:
         _described(value, schemas[value.__name__], told)
+    fields = {name: field for name, field in schemas["Run"]["properties"].items() if name != "messages"}
+    schemas["Outcome"] |= {"properties": fields, "required": list(fields)}
 
 
 def _described(value: type, shape: dict[str, Any], told: Told) -> None:

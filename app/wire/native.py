@@ -10,7 +10,6 @@ import orjson
 from app.events import (
     InputRequired,
     MessageAdded,
-    Outcome,
     Placed,
     Position,
     Run,
@@ -40,7 +39,7 @@ TYPES = (
 )
 """Of events."""
 
-_TOLD_AT_THE_END = [field.name for field in fields(Outcome)]
+_TOLD_AT_THE_END = [field.name for field in fields(Run) if field.name != "messages"]
 """Of a run: its messages have been told before."""
 _GOES_ON = b": reconnect with Last-Event-ID: the run goes on\n\n"
 

@@ -1607,6 +1607,11 @@ export interface components {
              */
             output: unknown;
             /**
+             * Messages
+             * @description What was said, the task first, once it has ended; lists of runs leave it empty.
+             */
+            messages: components["schemas"]["Message"][];
+            /**
              * Stop Reason
              * @description Why it ended, in the agent framework's words.
              */
@@ -1643,11 +1648,6 @@ export interface components {
              * @description When it ended; null until then.
              */
             finished_at: string | null;
-            /**
-             * Messages
-             * @description What was said, the task first, once it has ended; lists of runs leave it empty.
-             */
-            messages: components["schemas"]["Message"][];
         };
         /**
          * RunIn
@@ -2592,7 +2592,7 @@ export interface components {
         };
         /**
          * Outcome
-         * @description How a run stands or ended, without what was said in it.
+         * @description How a run ended: the `Run` without its messages, which were told before.
          */
         Outcome: {
             /**
@@ -2680,7 +2680,7 @@ export interface components {
              * @description Its place in the run: from 1, without gaps, since the run last began.
              */
             seq: number;
-            /** @description How it ended: the `Run` without its messages, which were told before. */
+            /** @description How it ended. */
             run: components["schemas"]["Outcome"];
         };
         /**
@@ -2703,7 +2703,7 @@ export interface components {
              * @description Its place in the run: from 1, without gaps, since the run last began.
              */
             seq: number;
-            /** @description How it ended: the `Run` without its messages, which were told before. */
+            /** @description How it ended. */
             run: components["schemas"]["Outcome"];
         };
         /**
@@ -2726,7 +2726,7 @@ export interface components {
              * @description Its place in the run: from 1, without gaps, since the run last began.
              */
             seq: number;
-            /** @description How it ended: the `Run` without its messages, which were told before. */
+            /** @description How it ended. */
             run: components["schemas"]["Outcome"];
             /** @description Why; the same as `run.error`. */
             error: components["schemas"]["Problem"];

@@ -60,7 +60,7 @@ async function* follow(
     const wait = () => setTimeout(() => silence.abort(new TypeError("Nothing was heard of the service.")), silenceMs);
     let timer = wait();
     const alive = () => void ((failures = 0), clearTimeout(timer), (timer = wait()));
-    let afterMs = 0;
+    let ended: unknown = new Error(`The stream ended ${attempts} times without a sign of life.`);
     try {
       const either = AbortSignal.any(signal ? [signal, silence.signal] : [silence.signal]);
       const { data, error, response } = await open(last === undefined ? {} : { "Last-Event-ID": last }, either);
@@ -76,12 +76,13 @@ async function* follow(
         if (ENDS.includes(told.type)) return;
       }
     } catch (error) {
-      if (signal?.aborted || !passes(error) || failures + 1 >= attempts) throw error;
-      if (error instanceof WaggleError) afterMs = (error.retryAfter ?? 0) * 1000;
+      if (signal?.aborted || !passes(error)) throw error;
+      ended = error;
     } finally {
       clearTimeout(timer);
     }
-    if (++failures >= attempts) throw new Error(`The stream ended ${attempts} times without a sign of life.`);
+    if (++failures >= attempts) throw ended;
+    const afterMs = ended instanceof WaggleError ? (ended.retryAfter ?? 0) * 1000 : 0;
     await delay(Math.max(afterMs, Math.min(retryMs * 2 ** (failures - 1), MOST_MS)), signal);
   }
 }

@@ -7,7 +7,7 @@ from pydantic import Discriminator, Field, Tag
 from app.api.schemas import IMAGE_URL, Lenient, Metadata, SessionId, UserId
 
 
-class ResponseTextIn(Lenient):
+class TextIn(Lenient):
     """A piece of text, of the user or of an earlier answer."""
 
     type: Literal["input_text", "output_text", "text"]
@@ -21,7 +21,7 @@ class RefusalIn(Lenient):
     refusal: str
 
 
-class ResponseImageIn(Lenient):
+class ImageIn(Lenient):
     """An image, by its data or its address."""
 
     type: Literal["input_image"]
@@ -35,7 +35,7 @@ class MessageIn(Lenient):
     content: (
         str
         | Annotated[
-            list[Annotated[ResponseTextIn | RefusalIn | ResponseImageIn, Field(discriminator="type")]],
+            list[Annotated[TextIn | RefusalIn | ImageIn, Field(discriminator="type")]],
             Field(min_length=1, max_length=100),
         ]
     )

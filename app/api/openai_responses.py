@@ -11,7 +11,7 @@ from uuid_utils import uuid7
 from app.api.beginning import RUN_PROBLEMS, Asked, AskedDep, Wanted, begun, outcome_of, request_of
 from app.api.dependencies import CallerDep, JsonOnly, PartsDep, PrincipalDep, either
 from app.api.openai_common import as_json, run_id_of, wire_of
-from app.api.openai_response_in import ConversationIn, MessageIn, RefusalIn, ResponseImageIn, ResponseIn, ResponseTextIn
+from app.api.openai_response_in import ConversationIn, ImageIn, MessageIn, RefusalIn, ResponseIn, TextIn
 from app.api.problems import problems
 from app.api.streams import joined, run_headers, started_stream
 from app.caller import Caller
@@ -164,11 +164,11 @@ def _content(item: MessageIn) -> Task:
     return tuple(map(_part, item.content))
 
 
-def _part(part: ResponseTextIn | RefusalIn | ResponseImageIn) -> TextPart | ImagePart:
+def _part(part: TextIn | RefusalIn | ImageIn) -> TextPart | ImagePart:
     match part:
-        case ResponseTextIn():
+        case TextIn():
             return TextPart(part.text)
         case RefusalIn():
             return TextPart(part.refusal)
-        case ResponseImageIn():
+        case ImageIn():
             return ImagePart(part.image_url)

@@ -900,7 +900,19 @@ export interface components {
              */
             role: "assistant";
             /** Content */
-            content?: string | (components["schemas"]["TextIn"] | components["schemas"]["RefusalIn"])[] | null;
+            content?: string | (components["schemas"]["ChatTextIn"] | components["schemas"]["RefusalIn"])[] | null;
+        };
+        /**
+         * ChatImageIn
+         * @description An image.
+         */
+        ChatImageIn: {
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            type: "image_url";
+            image_url: components["schemas"]["Where"];
         };
         /**
          * ChatIn
@@ -948,6 +960,19 @@ export interface components {
             modalities?: "text"[] | null;
             /** Logprobs */
             logprobs?: false | null;
+        };
+        /**
+         * ChatTextIn
+         * @description A piece of text.
+         */
+        ChatTextIn: {
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            type: "text";
+            /** Text */
+            text: string;
         };
         /**
          * Check
@@ -1165,15 +1190,16 @@ export interface components {
         };
         /**
          * ImageIn
-         * @description An image.
+         * @description An image, by its data or its address.
          */
         ImageIn: {
             /**
              * @description discriminator enum property added by openapi-typescript
              * @enum {string}
              */
-            type: "image_url";
-            image_url: components["schemas"]["Where"];
+            type: "input_image";
+            /** Image Url */
+            image_url: string;
         };
         /**
          * ImagePartIn
@@ -1277,7 +1303,7 @@ export interface components {
              */
             role: "user" | "assistant" | "system" | "developer";
             /** Content */
-            content: string | (components["schemas"]["ResponseTextIn"] | components["schemas"]["RefusalIn"] | components["schemas"]["ResponseImageIn"])[];
+            content: string | (components["schemas"]["TextIn"] | components["schemas"]["RefusalIn"] | components["schemas"]["ImageIn"])[];
         };
         /**
          * MessagePage
@@ -1467,19 +1493,6 @@ export interface components {
             refusal: string;
         };
         /**
-         * ResponseImageIn
-         * @description An image, by its data or its address.
-         */
-        ResponseImageIn: {
-            /**
-             * @description discriminator enum property added by openapi-typescript
-             * @enum {string}
-             */
-            type: "input_image";
-            /** Image Url */
-            image_url: string;
-        };
-        /**
          * ResponseIn
          * @description A response to be made. Sampling parameters and `tools` are the agent's own business: they are ignored.
          */
@@ -1538,19 +1551,6 @@ export interface components {
              * @description The agent alone decides which of its tools it calls.
              */
             tool_choice?: ("auto" | "none") | null;
-        };
-        /**
-         * ResponseTextIn
-         * @description A piece of text, of the user or of an earlier answer.
-         */
-        ResponseTextIn: {
-            /**
-             * @description discriminator enum property added by openapi-typescript
-             * @enum {string}
-             */
-            type: "input_text" | "output_text" | "text";
-            /** Text */
-            text: string;
         };
         /**
          * RewindIn
@@ -2001,7 +2001,7 @@ export interface components {
              */
             role: "developer" | "system";
             /** Content */
-            content: string | components["schemas"]["TextIn"][];
+            content: string | components["schemas"]["ChatTextIn"][];
         };
         /**
          * Text
@@ -2055,14 +2055,14 @@ export interface components {
         };
         /**
          * TextIn
-         * @description A piece of text.
+         * @description A piece of text, of the user or of an earlier answer.
          */
         TextIn: {
             /**
              * @description discriminator enum property added by openapi-typescript
              * @enum {string}
              */
-            type: "text";
+            type: "input_text" | "output_text" | "text";
             /** Text */
             text: string;
         };
@@ -2411,7 +2411,7 @@ export interface components {
              */
             role: "user";
             /** Content */
-            content: string | (components["schemas"]["TextIn"] | components["schemas"]["ImageIn"])[];
+            content: string | (components["schemas"]["ChatTextIn"] | components["schemas"]["ChatImageIn"])[];
         };
         /**
          * Version

@@ -44,7 +44,7 @@ install: $(VENV)/.service
 run: install
 	@exec $(BIN)/python -m app
 
-test: $(VENV)/.dev $(VENV)/.browser $(VENV)/.node $(VENV)/.clients $(VENV)/.inspector $(VENV)/.kubectl
+test: $(VENV)/.dev $(VENV)/.browser $(VENV)/.node $(VENV)/.clients $(VENV)/.typescript $(VENV)/.inspector $(VENV)/.kubectl
 	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile $(PYTEST_ARGS)
 
 pictures: $(VENV)/.dev $(VENV)/.browser
@@ -89,7 +89,7 @@ format: $(VENV)/.dev
 	$(BIN)/ruff check --fix
 
 clean:
-	rm -rf $(VENV) sbom.json clients/playground/node_modules .mypy_cache .ruff_cache .pytest_cache .import_linter_cache dist
+	rm -rf $(VENV) sbom.json clients/*/node_modules clients/typescript/dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache dist
 	find app tests -name __pycache__ -prune -exec rm -rf {} +
 
 # Stamps: each is as new as the lock that it was installed from.
@@ -137,6 +137,10 @@ $(VENV)/.kubectl: tests/kubectl.txt | $(VENV)/.dev
 $(VENV)/.clients: tests/wire/clients/package-lock.json | $(VENV)/.dev
 	@if command -v npm >/dev/null && npm ci --prefix $(<D) --ignore-scripts --no-audit --no-fund --silent; then touch $@; \
 	else echo "Without Node and npm, the tests of tests/wire that run JavaScript are left out."; fi
+# The TypeScript client's compiler and what it depends on; its tests are left out where there is no npm.
+$(VENV)/.typescript: clients/typescript/package-lock.json | $(VENV)/.dev
+	@if command -v npm >/dev/null && npm ci --prefix $(<D) --ignore-scripts --no-audit --no-fund --silent; then touch $@; \
+	else echo "Without Node and npm, the tests of clients/typescript are left out."; fi
 $(VENV)/.inspector: tests/wire/inspector/package-lock.json | $(VENV)/.dev
 	@if command -v npm >/dev/null && npm ci --prefix $(<D) --omit=dev --no-audit --no-fund --silent; then touch $@; \
 	else echo "Without npm, the test that uses MCP's inspector is left out."; fi

@@ -33,7 +33,7 @@
 `detail` is written for the caller: no secret, no path, no foreign exception's text.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
 
@@ -239,3 +239,13 @@ class InputExpired(AppError):
     """Nobody answered the run's question in time."""
 
     status, title, kind = 504, "Input expired", "input-expired"
+
+
+def _kinds(error: type[AppError]) -> Iterator[str]:
+    yield error.kind
+    for each in error.__subclasses__():
+        yield from _kinds(each)
+
+
+PROBLEM_TYPES = tuple(f"urn:waggle:problem:{kind}" for kind in dict.fromkeys(_kinds(AppError)))
+"""What the `type` of a problem can be."""

@@ -36,11 +36,14 @@ ENDED = (RunStatus.COMPLETED, RunStatus.FAILED, RunStatus.CANCELLED)
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Tokens and money that a run's model calls took; `cost_usd` is None where a price is unknown."""
+    """Tokens and money that a run's model calls took."""
 
     input_tokens: int = 0
+    """What models were sent."""
     output_tokens: int = 0
+    """What they answered."""
     cost_usd: float | None = None
+    """What that costs; null where a price is unknown."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,11 +51,13 @@ class InputRequest:
     """A question that a run asks a person."""
 
     input_id: str
+    """Which question it is: the answer may name it."""
     prompt: str
+    """What is asked."""
     source: str
     """The agent or tool that asks."""
     schema: dict[str, Any] | None = None
-    """The JSON schema of an answer; None: text."""
+    """The JSON schema of an answer; null: text."""
     expires_at: datetime
     """When the run fails for want of an answer."""
 
@@ -62,15 +67,23 @@ class Run:
     """The record of a run, as the contract shows it."""
 
     run_id: str
+    """The run's id, a UUID."""
     agent: str
+    """The agent's name."""
     session_id: str
+    """The conversation that it belongs to."""
     user_id: str | None
+    """The end user that the session belongs to."""
     status: RunStatus
+    """Where it stands."""
     output: Any = None
     """The last answer: text, or an object for structured output."""
     messages: list[Message] = field(default_factory=list)
+    """What was said, the task first, once it has ended; lists of runs leave it empty."""
     stop_reason: str | None = None
+    """Why it ended, in the agent framework's words."""
     usage: Usage = Usage()
+    """What its model calls took."""
     error: dict[str, Any] | None = None
     """The RFC 9457 problem of a failed run."""
     input_request: InputRequest | None = None
@@ -78,8 +91,11 @@ class Run:
     trace_id: str
     """32 hex digits."""
     metadata: dict[str, str] = field(default_factory=dict)
+    """As it was sent."""
     created_at: datetime
+    """When it was asked for."""
     finished_at: datetime | None = None
+    """When it ended; null until then."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -122,8 +122,10 @@ def create_app(settings: Settings | None = None, worker: Worker | None = None) -
         title="Waggle",
         summary="AutoGen agents behind HTTP: run them, stream them, trace them.",
         version=VERSION,
+        license_info={"name": "Apache 2.0", "identifier": "Apache-2.0"},
         lifespan=_lifespan,
         openapi_url=None,
+        generate_unique_id_function=openapi.named,
     )
     app.state.parts = parts
     if siblings is not None:

@@ -17,7 +17,9 @@ class ToolCard:
     """A tool that the agent may call."""
 
     name: str
+    """As the model calls it."""
     description: str
+    """As the model is told."""
     parameters: dict[str, Any]
     """The JSON schema of its arguments."""
     needs_approval: bool = False
@@ -29,7 +31,9 @@ class ParticipantCard:
     """A member of a team."""
 
     name: str
+    """The `source` of what it says."""
     description: str
+    """What it is for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,15 +41,19 @@ class AgentCard:
     """An agent as `GET /agents` shows it."""
 
     name: str
+    """What it is called by."""
     description: str = ""
+    """What it is for."""
     status: Literal["ready", "invalid"] = "ready"
+    """Whether it is served."""
     reason: str | None = None
     """Why an invalid one is not served."""
     kind: Literal["agent", "team"] | None = None
-    """None where the agent could not be built."""
+    """Null where the agent could not be built."""
     model: str | None = None
     """`provider:name`; the first one of a team that has several."""
     tools: Sequence[ToolCard] = ()
+    """What it may call; of a team, what its members may."""
     participants: Sequence[ParticipantCard] = ()
     """A team's members, in order."""
     output_schema: dict[str, Any] | None = None

@@ -66,7 +66,13 @@ class AgUiIn(Lenient):
     ] = Field(default_factory=AgUiForwarded)
 
 
-@router.post("", response_class=EventSourceResponse, responses=RUN_PROBLEMS | STREAMED, dependencies=[JsonOnly])
+@router.post(
+    "",
+    operation_id="run_ag_ui",
+    response_class=EventSourceResponse,
+    responses=RUN_PROBLEMS | STREAMED,
+    dependencies=[JsonOnly],
+)
 async def run(name: str, body: AgUiIn, asked: AskedDep) -> Response:
     """Say the last message of the thread to the agent, or answer what its run waits for, and stream what happens."""
     parts, shown = asked.parts, _messages(body)

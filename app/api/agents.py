@@ -9,9 +9,18 @@ from app.agents.card import AgentCard
 from app.api.beginning import RUN_PROBLEMS, Asked, AskedDep, Wanted, begun, outcome_of, request_of
 from app.api.dependencies import CallerDep, JsonOnly, PartsDep, PrincipalDep
 from app.api.problems import problems
-from app.api.schemas import OnDisconnect, RunIn, SessionId
+from app.api.schemas import Items, OnDisconnect, RunIn, SessionId
 from app.api.shortcut import Shortcut
-from app.api.streams import STREAMED, LastEventId, finished_response, resumed, run_headers, started_stream
+from app.api.streams import (
+    LOCATED,
+    OF_A_RUN,
+    STREAMED,
+    LastEventId,
+    finished_response,
+    resumed,
+    run_headers,
+    started_stream,
+)
 from app.events import Run
 from app.runs.run import RunRequest
 from app.store.runs import IfBusy
@@ -20,7 +29,16 @@ from app.wire import native
 router = APIRouter(prefix="/agents", tags=["agents"], route_class=Shortcut)
 
 
-@router.get("")
+class AgentPage(Items[AgentCard]):
+    """A page of agents."""
+
+
+def _query(field: str, **bounds: Any) -> Any:
+    """A parameter that is described as the body's field."""
+    return Query(description=" ".join((RunIn.model_fields[field].description or "").split()), **bounds)
+
+
+@router.get("", response_model=AgentPage)
 async def list_agents(parts: PartsDep, principal: PrincipalDep) -> dict[str, Any]:
     """The agents that are served, and those whose files are broken (`status: invalid`, with the `reason`)."""
     return {
@@ -35,7 +53,9 @@ async def get_agent(name: str, parts: PartsDep) -> AgentCard:
     return parts.registry.card(name)
 
 
-@router.post("/{name}/run", response_model=Run, responses=RUN_PROBLEMS, dependencies=[JsonOnly])
+@router.post(
+    "/{name}/run", response_model=Run, responses=RUN_PROBLEMS | {200: {"headers": OF_A_RUN}}, dependencies=[JsonOnly]
+)
 async def run_agent(name: str, body: RunIn, asked: AskedDep) -> Response:
     """Run the agent to the end, and answer with the `Run`; a failed one is a problem with its status.
 
@@ -64,11 +84,11 @@ async def stream_agent_by_url(
     name: str,
     asked: AskedDep,
     caller: CallerDep,
-    task: Annotated[str, Query(min_length=1)],
-    session_id: Annotated[SessionId | None, Query()] = None,
-    timeout_s: Annotated[float | None, Query(gt=0, allow_inf_nan=False)] = None,
-    if_busy: Annotated[IfBusy, Query()] = "reject",
-    on_disconnect: Annotated[OnDisconnect | None, Query()] = None,
+    task: Annotated[str, Query(min_length=1, description="What the agent is asked.")],
+    session_id: Annotated[SessionId | None, _query("session_id")] = None,
+    timeout_s: Annotated[float | None, _query("timeout_s", gt=0, allow_inf_nan=False)] = None,
+    if_busy: Annotated[IfBusy, _query("if_busy")] = "reject",
+    on_disconnect: Annotated[OnDisconnect | None, _query("on_disconnect")] = None,
     last_event_id: LastEventId = None,
 ) -> Response:
     """The same for `curl -N` and the browser's `EventSource`."""
@@ -85,7 +105,13 @@ async def stream_agent_by_url(
     return started_stream(asked.parts, await begun(asked, _wanted(name, body, asked)))
 
 
-@router.post("/{name}/runs", response_model=Run, status_code=202, responses=RUN_PROBLEMS, dependencies=[JsonOnly])
+@router.post(
+    "/{name}/runs",
+    response_model=Run,
+    status_code=202,
+    responses=RUN_PROBLEMS | {202: {"headers": OF_A_RUN | LOCATED}},
+    dependencies=[JsonOnly],
+)
 async def start_agent(name: str, body: RunIn, asked: AskedDep) -> Response:
     """Run the agent in the background, and answer at once with the `Run`, and its address as `Location`.
 

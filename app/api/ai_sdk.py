@@ -86,7 +86,13 @@ class UiChatIn(RunOptions):
         return self.trigger == "regenerate-message" or self.messageId is not None
 
 
-@router.post("", response_class=EventSourceResponse, responses=RUN_PROBLEMS | STREAMED, dependencies=[JsonOnly])
+@router.post(
+    "",
+    operation_id="chat_with_ui",
+    response_class=EventSourceResponse,
+    responses=RUN_PROBLEMS | STREAMED,
+    dependencies=[JsonOnly],
+)
 async def chat(name: str, body: UiChatIn, asked: AskedDep) -> Response:
     """Say the last message of the chat to the agent, and stream its answer as a UI message.
 
@@ -115,6 +121,7 @@ async def chat(name: str, body: UiChatIn, asked: AskedDep) -> Response:
 
 @router.get(
     "/{session_id}/stream",
+    operation_id="resume_ui",
     response_class=EventSourceResponse,
     responses=problems(404, 409) | STREAMED | {204: {"description": "Nothing goes on in that chat."}},
 )

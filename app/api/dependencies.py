@@ -81,8 +81,12 @@ async def _json_only(request: Request) -> None:
         raise UnsupportedMediaType("Send the body as JSON, with the header 'Content-Type: application/json'.")
 
 
-UserHeader = Annotated[UserId | None, Header(alias="X-User-ID")]
-SessionHeader = Annotated[SessionId | None, Header(alias="X-Session-ID")]
+UserHeader = Annotated[
+    UserId | None, Header(alias="X-User-ID", description="The end user whose sessions and runs are meant.")
+]
+SessionHeader = Annotated[
+    SessionId | None, Header(alias="X-Session-ID", description="The conversation to go on with, as `session_id`.")
+]
 UserQuery = Annotated[
     UserId | None, Query(alias="user_id", description="As X-User-ID, for clients that send no headers.")
 ]

@@ -1,9 +1,10 @@
 """/livez and /readyz, for whoever runs the service."""
 
-from typing import Any
+from typing import Any, Literal
 
 import orjson
 from fastapi import APIRouter, Response
+from pydantic import BaseModel, ConfigDict
 
 from app.api.dependencies import Parts, PartsDep
 from app.errors import Unavailable
@@ -18,8 +19,34 @@ async def livez() -> dict[str, str]:
     return {"status": "ok"}
 
 
+class Check(BaseModel):
+    """How a part is."""
+
+    model_config = ConfigDict(use_attribute_docstrings=True)
+
+    status: Literal["ok", "degraded", "failed"]
+    """A degraded part keeps no run from being taken."""
+    reason: str | None = None
+    """What is wrong with it."""
+    invalid: list[dict[str, str]] | None = None
+    """Of `agents`: the `name` of each whose file is broken, and the `reason`."""
+
+
+class Readiness(BaseModel):
+    """Whether a run can be taken."""
+
+    model_config = ConfigDict(use_attribute_docstrings=True)
+
+    status: Literal["ready", "unready"]
+    """Unready where a part has failed."""
+    checks: dict[str, Check]
+    """Each part by its name."""
+
+
 @router.get(
-    "/readyz", responses={503: {"description": "The same, where a part fails.", "content": {"application/json": {}}}}
+    "/readyz",
+    response_model=Readiness,
+    responses={503: {"description": "The same, where a part fails.", "model": Readiness}},
 )
 async def readyz(parts: PartsDep) -> Response:
     """Whether a run can be taken: 503 names each part that fails. Broken agents are named too, and fail nothing."""

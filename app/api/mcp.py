@@ -22,7 +22,12 @@ ANSWERED: dict[int | str, dict[str, Any]] = {
 }
 
 
-@router.post("/mcp", responses=problems(400, 401, 403, 404, 409, 413, 415, 422) | ANSWERED, dependencies=[JsonOnly])
+@router.post(
+    "/mcp",
+    operation_id="call_mcp",
+    responses=problems(400, 401, 403, 404, 409, 413, 415, 422) | ANSWERED,
+    dependencies=[JsonOnly],
+)
 async def post_mcp(asked: AskedDep) -> Response:
     """One message of an MCP client, as JSON-RPC; a call's answer is an event stream, others are JSON.
 

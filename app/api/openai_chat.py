@@ -34,21 +34,23 @@ class Where(Lenient):
     url: str = Field(pattern=IMAGE_URL)
 
 
-class TextIn(Lenient):
+class ChatTextIn(Lenient):
     """A piece of text."""
 
     type: Literal["text"]
     text: str
 
 
-class ImageIn(Lenient):
+class ChatImageIn(Lenient):
     """An image."""
 
     type: Literal["image_url"]
     image_url: Where
 
 
-Parts = Annotated[list[Annotated[TextIn | ImageIn, Field(discriminator="type")]], Field(min_length=1, max_length=100)]
+Parts = Annotated[
+    list[Annotated[ChatTextIn | ChatImageIn, Field(discriminator="type")]], Field(min_length=1, max_length=100)
+]
 
 
 class RefusalIn(Lenient):
@@ -62,7 +64,7 @@ class SystemIn(Lenient):
     """What the client tells every agent."""
 
     role: Literal["system", "developer"]
-    content: str | list[TextIn]
+    content: str | list[ChatTextIn]
 
 
 class UserIn(Lenient):
@@ -76,7 +78,7 @@ class AssistantIn(Lenient):
     """What was answered; calls of a client's own tools are left out."""
 
     role: Literal["assistant"]
-    content: str | list[TextIn | RefusalIn] | None = None
+    content: str | list[ChatTextIn | RefusalIn] | None = None
 
 
 class ToolIn(Lenient):
@@ -137,7 +139,9 @@ async def get_model(name: str, parts: PartsDep) -> Response:
     return as_json(wire.model(parts.registry.card(name).name, _SERVED_SINCE))
 
 
-@router.post("/chat/completions", responses=RUN_PROBLEMS | ANSWERED, dependencies=[JsonOnly])
+@router.post(
+    "/chat/completions", operation_id="complete_chat", responses=RUN_PROBLEMS | ANSWERED, dependencies=[JsonOnly]
+)
 async def complete(body: ChatIn, asked: AskedDep) -> Response:
     """Answer a conversation: whole, or with `stream` as chunks.
 
@@ -189,8 +193,8 @@ def _turn(message: SystemIn | UserIn | AssistantIn | ToolIn) -> Turn | None:
 def _text(content: str | list[Any]) -> str:
     if isinstance(content, str):
         return content
-    return "\n".join(part.text if isinstance(part, TextIn) else part.refusal for part in content)
+    return "\n".join(part.text if isinstance(part, ChatTextIn) else part.refusal for part in content)
 
 
-def _part(part: TextIn | ImageIn) -> TextPart | ImagePart:
-    return TextPart(part.text) if isinstance(part, TextIn) else ImagePart(part.image_url.url)
+def _part(part: ChatTextIn | ChatImageIn) -> TextPart | ImagePart:
+    return TextPart(part.text) if isinstance(part, ChatTextIn) else ImagePart(part.image_url.url)

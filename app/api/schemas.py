@@ -6,6 +6,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from pydantic_core import PydanticCustomError
 
 from app.api.bounds import few_fields, writable
+from app.errors import PROBLEM_TYPES
 from app.store.history import Point
 from app.store.runs import IfBusy
 from app.task import ImagePart, Task, TextPart
@@ -48,6 +49,7 @@ class TextPartIn(Body):
 
     type: Literal["text"]
     text: str
+    """What it says."""
 
 
 class ImageUrl(Body):
@@ -62,6 +64,7 @@ class ImagePartIn(Body):
 
     type: Literal["image_url"]
     image_url: ImageUrl
+    """Where it is."""
 
 
 class RunIn(Body):
@@ -138,7 +141,9 @@ class PointIn(Body):
     """A point in a session's conversation, by one of two names."""
 
     run_id: RunId | None = None
+    """A completed run of it."""
     version: VersionNumber | None = None
+    """A saved state."""
 
     @model_validator(mode="after")
     def _one_at_most(self) -> Self:
@@ -190,22 +195,41 @@ Item = TypeVar("Item")
 
 
 class Items(BaseModel, Generic[Item]):
-    """A page of a list."""
+    """A page of a list; each list's own is named, as the description's generic names are no names."""
 
-    items: list[Item]
+    items: list[Item] = Field(description="Those of this page.")
     next_cursor: str | None = Field(description="Send it as `cursor` for the next page; null on the last.")
+
+
+class Wrong(BaseModel):
+    """What is wrong with a field."""
+
+    model_config = ConfigDict(extra="allow", use_attribute_docstrings=True)
+
+    loc: list[str | int]
+    """Where: `body`, `query`, `header` or `path`, and the way from there."""
+    msg: str
+    """What is wrong with it."""
 
 
 class Problem(BaseModel):
     """An error, as RFC 9457 has it."""
 
-    model_config = ConfigDict(extra="allow")
+    model_config = ConfigDict(extra="allow", use_attribute_docstrings=True)
 
-    type: str = Field(examples=["urn:waggle:problem:session-busy"])
+    type: str = Field(examples=[*PROBLEM_TYPES, "about:blank"])
+    """What it is, to decide by; docs/errors.md explains each. There may be more in time."""
     title: str
+    """The same for people."""
     status: int
+    """The HTTP status."""
     detail: str
+    """What happened, and what to do."""
     instance: str | None = None
+    """The path that was asked for."""
     run_id: str | None = None
+    """The run that it happened to."""
     trace_id: str | None = None
-    errors: list[dict[str, Any]] | None = None
+    """The trace of the run, or the request."""
+    errors: list[Wrong] | None = None
+    """Of 422, each field that is wrong."""

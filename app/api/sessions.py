@@ -8,17 +8,34 @@ from fastapi import APIRouter, Response
 from uuid_utils import uuid7
 
 from app.api.dependencies import CallerDep, Cursor, JsonOnly, Limit, PartsDep, PrincipalDep, cursor_of, place_of
+from app.api.events import Message
 from app.api.problems import problems
 from app.api.schemas import ForkIn, Items, RewindIn
+from app.api.streams import LOCATED
 from app.events import Run
-from app.messages import Message
 from app.store.history import Version
 from app.store.sessions import Place, Session
 
 router = APIRouter(prefix="/sessions", tags=["sessions"])
 
 
-@router.get("", response_model=Items[Session], responses=problems(422))
+class SessionPage(Items[Session]):
+    """A page of sessions."""
+
+
+class MessagePage(Items[Message]):
+    """A page of messages."""
+
+
+class RunPage(Items[Run]):
+    """A page of runs."""
+
+
+class VersionPage(Items[Version]):
+    """A page of saved states."""
+
+
+@router.get("", response_model=SessionPage, responses=problems(422))
 async def list_sessions(
     parts: PartsDep, principal: PrincipalDep, caller: CallerDep, limit: Limit = 20, cursor: Cursor = None
 ) -> Response:
@@ -42,7 +59,7 @@ async def get_session(session_id: str, parts: PartsDep, caller: CallerDep) -> Re
     return _json(await parts.sessions.get(session_id, caller))
 
 
-@router.get("/{session_id}/messages", response_model=Items[Message], responses=problems(404, 422))
+@router.get("/{session_id}/messages", response_model=MessagePage, responses=problems(404, 422))
 async def list_messages(
     session_id: str, parts: PartsDep, caller: CallerDep, limit: Limit = 50, cursor: Cursor = None
 ) -> Response:
@@ -54,7 +71,7 @@ async def list_messages(
     return _page([message for _, message in items[:limit]], [last.turn, last.position] if last else None)
 
 
-@router.get("/{session_id}/runs", response_model=Items[Run], responses=problems(404, 422))
+@router.get("/{session_id}/runs", response_model=RunPage, responses=problems(404, 422))
 async def list_runs(
     session_id: str, parts: PartsDep, caller: CallerDep, limit: Limit = 20, cursor: Cursor = None
 ) -> Response:
@@ -66,7 +83,7 @@ async def list_runs(
     return _page(items[:limit], [last.run_id] if last else None)
 
 
-@router.get("/{session_id}/versions", response_model=Items[Version], responses=problems(404, 422))
+@router.get("/{session_id}/versions", response_model=VersionPage, responses=problems(404, 422))
 async def list_versions(
     session_id: str, parts: PartsDep, caller: CallerDep, limit: Limit = 20, cursor: Cursor = None
 ) -> Response:
@@ -82,7 +99,7 @@ async def list_versions(
     "/{session_id}/fork",
     response_model=Session,
     status_code=201,
-    responses=problems(400, 404, 409, 410, 413, 415, 422),
+    responses=problems(400, 404, 409, 410, 413, 415, 422) | {201: {"headers": LOCATED}},
     dependencies=[JsonOnly],
 )
 async def fork_session(session_id: str, body: ForkIn, parts: PartsDep, caller: CallerDep) -> Response:

@@ -31,23 +31,18 @@ LastEventId = Annotated[
 RETRY_S = 5
 """When to try again, where the run went with its process."""
 _GONE_WITH_PROCESS = {f"urn:waggle:problem:{error.kind}" for error in (Unavailable, RunLost)}
-EVENT: dict[str, Any] = {
-    "type": "object",
-    "required": ["id", "event", "data"],
-    "properties": {
-        "id": {"type": "string", "description": "What `Last-Event-ID` is to be."},
-        "event": {"type": "string", "enum": list(native.TYPES)},
-        "data": {"type": "string", "contentMediaType": "application/json"},
-        "retry": {"type": "integer", "description": "Milliseconds until an EventSource comes back."},
-    },
+OF_A_RUN: dict[str, Any] = {
+    "X-Run-ID": {"description": "The run's id.", "required": True, "schema": {"type": "string"}},
+    "X-Session-ID": {"description": "The session's id.", "required": True, "schema": {"type": "string"}},
 }
-"""Each of the items, as OpenAPI 3.2 describes streams of them."""
+"""The headers of `run_headers`."""
 STREAMED: dict[int | str, dict[str, Any]] = {
     200: {
-        "description": "The run's events, as docs/api.md has them.",
+        "description": "Server-sent events: the `data` of each is a `RunEvent`, its `event` that one's `type`.",
+        "headers": OF_A_RUN,
         "content": {
             "text/event-stream": {
-                "itemSchema": EVENT,
+                "schema": {"$ref": "#/components/schemas/RunEvent"},
                 "example": (
                     "retry: 1000\nid: 01a20781-9932-75c8-970a-91e8e87a51e7:1-3\nevent: text.delta\n"
                     'data: {"type":"text.delta","run_id":"01a20781-9932-75c8-970a-91e8e87a51e7","seq":3,'
@@ -56,9 +51,15 @@ STREAMED: dict[int | str, dict[str, Any]] = {
             }
         },
     },
-    204: {"description": "Nothing follows that event: the run has ended, and an EventSource stops."},
+    204: {
+        "description": "Nothing follows that event: the run has ended, and an EventSource stops.",
+        "headers": OF_A_RUN,
+    },
 }
 """The `responses` of a route that streams."""
+
+
+LOCATED = {"Location": {"description": "The new one's address.", "required": True, "schema": {"type": "string"}}}
 
 
 NO_HEADERS: Mapping[str, str] = MappingProxyType({})

@@ -25,11 +25,13 @@ class Version:
     """A state that was saved, and is kept."""
 
     version: int
+    """Its number: what a fork or a rewind names it by."""
     run_id: str | None
     """The run that saved it; null where that is not known."""
     turn: int
     """How many completed runs it knows."""
     created_at: datetime
+    """When it was saved."""
     bytes: int
     """How large it is."""
 

@@ -20,11 +20,15 @@ class Feedback:
     """What a person said of a run, once."""
 
     feedback_id: str
+    """Its own id."""
     score: float
     """From 0, useless, to 1."""
     label: str | None
+    """A word for it."""
     comment: str | None
+    """In the person's own words."""
     created_at: datetime
+    """When it was said."""
 
 
 class Said:

@@ -21,8 +21,11 @@ class Session:
     """One agent's conversation."""
 
     session_id: str
+    """The session's id."""
     agent: str
+    """The agent's name."""
     user_id: str | None
+    """The end user that it belongs to."""
     version: int
     """Raised with each state that is saved, and by going back."""
     turns: int
@@ -30,7 +33,9 @@ class Session:
     active_run_id: str | None
     """The run that goes on, or waits for a person."""
     created_at: datetime
+    """When its first run was asked for, or it was forked."""
     updated_at: datetime
+    """When something last happened in it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -102,7 +102,7 @@ def answer(status: str, told: dict[str, Any], shapes: "Shapes") -> str:
     content: dict[str, Any] = told.get("content", {})
     if status == "204":
         return "204: nothing follows that event." if "follows" in told["description"] else "Answers 204."
-    if "itemSchema" in content.get("text/event-stream", {}):
+    if content.get("text/event-stream"):
         return f"Answers {status} with [events](api.md#events)."
     if schema := content.get("application/json", {}).get("schema"):
         return f"Answers {status} with {shapes.words(schema)}."
@@ -121,7 +121,7 @@ class Shapes:
         """One a schema; a page of a list is told where it is answered."""
         yield "\n## Shapes\n\nWhat is marked with * must be sent; in answers every field is there, null where it has no value.\n"
         for name, schema in self._schemas.items():
-            if name.startswith("Items_"):
+            if name.endswith("Page"):
                 continue
             fields = schema.get("properties", {}).items()
             rows = [
@@ -141,7 +141,7 @@ class Shapes:
         match schema:
             case {"$ref": reference}:
                 name = reference.rpartition("/")[2]
-                if name.startswith("Items_"):
+                if name.endswith("Page"):
                     return f"a page of: {self.words(self._schemas[name]['properties']['items']['items'])}"
                 return f"[{name}](#{name.lower()})"
             case {"anyOf": choices} | {"oneOf": choices}:

@@ -1,11 +1,17 @@
 """What the description says of every operation, without a route's having to."""
 
+import json
+import re
 from typing import Any
 
 import pytest
+from jsonschema import Draft202012Validator
 
 from tests.api.identity.test_keys import ACME, KEYS, bearer
-from tests.service import serving
+from tests.servers.openai_wire import OpenAIWire
+from tests.servers.replies import HttpError
+from tests.service import Event, Service, serving
+from tests.wire.chatting import answers, folder_of
 
 
 async def described(with_openai: dict[str, Any], keys: str | None) -> dict[str, Any]:
@@ -48,3 +54,75 @@ async def test_problems_are_described_as_what_they_are(with_openai: dict[str, An
                     name, media_type = ("ErrorOut", "json") if v1 else ("Problem", "problem+json")
                     schema = {"schema": {"$ref": f"#/components/schemas/{name}"}}
                     assert answer["content"] == {f"application/{media_type}": schema}, (path, method, status)
+
+
+async def test_operations_are_named_as_methods(with_openai: dict[str, Any]) -> None:
+    """A generator makes `runAgent` or `run_agent` of it; no two are alike, and each tag says what it is."""
+    found = await described(with_openai, None)
+    operations = [operation for methods in found["paths"].values() for operation in methods.values()]
+    names = [operation["operationId"] for operation in operations]
+    assert len(names) == len(set(names))
+    assert all(re.fullmatch(r"[a-z]+(_[a-z0-9]+)*", name) for name in names)
+    assert {tag for operation in operations for tag in operation["tags"]} == {tag["name"] for tag in found["tags"]}
+
+
+async def test_each_field_is_described(with_openai: dict[str, Any]) -> None:
+    """Of Waggle's own shapes, and each parameter; other protocols' fields are explained by those."""
+    found = await described(with_openai, None)
+    own = {"agents", "runs", "sessions", "health"}
+    operations = [operation for methods in found["paths"].values() for operation in methods.values()]
+    schemas = found["components"]["schemas"]
+    shapes = _named([each for each in operations if own & set(each["tags"])])
+    while shapes < (more := shapes | _named([schemas[name] for name in shapes])):  # what they are made of
+        shapes = more
+    assert {"Run", "RunEvent", "ToolCall", "Problem", "InputRequest", "Span"} <= shapes
+    for name in shapes:
+        for field, shape in schemas[name].get("properties", {}).items():
+            assert "description" in shape or "const" in shape, (name, field)
+    for operation in operations:
+        for parameter in operation.get("parameters", ()):
+            assert own.isdisjoint(operation["tags"]) or parameter["description"], (operation["operationId"], parameter)
+
+
+@pytest.mark.parametrize(
+    "agent", ["assistant", "weather", "research", "support", "ticket", "painter", "thinker", "asking"]
+)
+async def test_events_are_as_they_are_described(
+    agent: str, openai: OpenAIWire, with_openai: dict[str, Any], tmp_path: Any
+) -> None:
+    """Each with the fields that the schema of its type has, and no other."""
+    openai.replies = answers
+    more = {"agents_dir": folder_of(tmp_path)} if agent in ("painter", "thinker", "asking") else {}
+    async with serving(**with_openai | more) as service:
+        found = (await service.client.get("/openapi.json")).json()
+        if agent == "asking":
+            async with service.streaming(agent, "Hello.") as events:
+                told = [await anext(events)]
+                while told[-1].type != "input.required":
+                    told.append(await anext(events))
+        else:
+            told = await service.stream(agent, "Hello.")
+    _fit(told, found)
+
+
+async def test_a_failure_is_as_it_is_described(openai: OpenAIWire, service: Service) -> None:
+    """With the problem, twice."""
+    found = (await service.client.get("/openapi.json")).json()
+    openai.replies = lambda _: HttpError(401, "no such key")
+    _fit(failed := await service.stream("assistant", "hi"), found)
+    assert failed[-1].type == "run.failed"
+
+
+def _named(found: Any) -> set[str]:
+    """The schemas that it refers to."""
+    return set(re.findall(r"schemas/(\w+)", json.dumps(found)))
+
+
+def _fit(events: list[Event], description: dict[str, Any]) -> None:
+    schema = {"$ref": "#/components/schemas/RunEvent", "components": description["components"]}
+    validator = Draft202012Validator(schema)
+    for event in events:
+        validator.validate(event.data)
+        kind = schema["components"]["schemas"]["RunEvent"]["discriminator"]["mapping"][event.type].rpartition("/")[2]
+        assert event.data.keys() == schema["components"]["schemas"][kind]["properties"].keys()
+        assert event.type == event.data["type"]

@@ -21,6 +21,7 @@ ELSEWHERE = {
     ("docs/cli.md", "sh"): "tests/test_docs_cli.py",
     ("docs/cli.md", "text"): "tests/test_docs_cli.py",
     ("docs/clients.md", "html"): "tests/docs/test_clients.py",
+    ("docs/clients.md", "ts"): "tests/clients/test_typescript.py",
     ("docs/deploying.md", "nginx"): "tests/servers/nginx.py",
     ("docs/honeyhive.md", "sh"): "tests/docs/test_honeyhive.py",
     ("docs/honeyhive.md", "text"): "tests/docs/test_honeyhive.py",

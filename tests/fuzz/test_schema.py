@@ -4,6 +4,8 @@ Schemathesis makes the requests and looks at the answers; the service is a real 
 sessions and runs that there are.
 """
 
+import json
+import re
 import traceback
 from collections.abc import Iterator
 from itertools import product
@@ -14,7 +16,7 @@ import requests
 import schemathesis
 from anyio import to_thread
 from hypothesis import given
-from schemathesis import Case, CheckContext, GenerationMode, Response
+from schemathesis import Case, CheckContext, DeserializationContext, GenerationMode, Response
 from schemathesis.core.result import Ok
 from schemathesis.schemas import APIOperation
 from schemathesis.specs.openapi.checks import (
@@ -32,6 +34,12 @@ from tests.service import Service, serving
 def nothing_fails(context: CheckContext, response: Response, case: Case[Any]) -> None:
     """A deadline that the request chose may pass."""
     assert response.status_code < 500 or response.status_code == 504, response.status_code
+
+
+@schemathesis.deserializer("text/event-stream")
+def _events(_: DeserializationContext, response: Response) -> list[Any]:
+    """The schema of a stream is that of each event's data, which schemathesis would leave as text."""
+    return [json.loads(data) for data in re.findall(r"^data: (.+)$", response.text, re.MULTILINE)]
 
 
 CHECKS = [

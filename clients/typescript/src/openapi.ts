@@ -468,6 +468,8 @@ export interface paths {
         /**
          * Complete
          * @description Answer a conversation: whole, or with `stream` as chunks.
+         *
+         *     What is said in a session whose run asks the user something is the answer, and the same run goes on.
          */
         post: operations["complete_chat"];
         delete?: never;

@@ -1,6 +1,7 @@
 """An agent or a team behind the same verbs: open, load, run, save. Built for one run, then dropped."""
 
 import asyncio
+import inspect
 import json
 import logging
 from collections.abc import AsyncGenerator, Mapping, Sequence
@@ -199,14 +200,18 @@ class Conversation:
     def cancel(self) -> None:
         """Stop at once, a team too; `run` raises CancelledError. What it leaves must not be saved.
 
-        A member whose tool was cancelled would wait for its result for ever, and the team for the member.
+        A member whose tool was cancelled would wait for its result for ever, and the team for the member. One that has
+        not begun yet is left to begin, or AutoGen would wait for ever for the message that it was to deal with.
         """
         self._desk.cancelled()
         self._token.cancel()
         for part in parts_of(self._agent):
             if isinstance(part, Team):
                 for task in tuple(getattr(part, "_runtime")._background_tasks):  # noqa: B009, SLF001 AutoGen is pinned
-                    task.cancel()
+                    if inspect.getcoroutinestate(task.get_coro()) == inspect.CORO_CREATED:
+                        asyncio.get_running_loop().call_soon(task.cancel)
+                    else:
+                        task.cancel()
 
     async def save(self) -> bytes:
         """The conversation so far, for `load`."""

@@ -1,6 +1,7 @@
 """The token that stops a run."""
 
 import asyncio
+from collections.abc import Coroutine
 from typing import Any
 
 import anyio
@@ -9,6 +10,7 @@ from autogen_core import CancellationToken
 
 from app.agents.cancellation import RunToken
 from tests.agents.folder import NOTES, Folder, folder, until
+from tests.agents.waiting import opened
 from tests.servers.openai_wire import OpenAIWire
 from tests.servers.replies import Drip, ToolCall, ToolCalls
 from tests.service import serving
@@ -179,3 +181,28 @@ async def test_a_team_cancelled_in_an_answer(
                 await service.client.post(f"/runs/{started.data['run_id']}/cancel")
                 await openai.until_idle()
         assert (openai.abandoned, len(openai.requests)) == (1, len(asks) + 1)
+
+
+async def test_a_team_cancelled_before_a_message_is_dealt_with(
+    folder: Folder, openai: OpenAIWire, with_openai: dict[str, Any]
+) -> None:
+    """AutoGen waits for each of its messages: the task that it made for one begins, and ends, also now."""
+    folder.add("waiting.py", TEAMS.replace("{made}", MADE["team_tool"]))
+    openai.replies = [ToolCalls((ToolCall("ann", {"task": "Talk."}),)), Drip()]
+    loop, before = asyncio.get_running_loop(), asyncio.all_tasks()
+    async with opened(with_openai, "waiting") as conversation:
+        await conversation.prepare("Talk.")
+
+        def made(
+            loop: asyncio.AbstractEventLoop, coroutine: Coroutine[Any, Any, Any], **more: Any
+        ) -> asyncio.Task[Any]:
+            if openai.streams == 2 and getattr(coroutine, "__name__", "") == "_process_publish":
+                loop.set_task_factory(None)
+                loop.call_soon(conversation.cancel)  # comes just before the task's first step
+            return asyncio.Task(coroutine, loop=loop, **more)
+
+        loop.set_task_factory(made)
+        with anyio.fail_after(10), pytest.raises(asyncio.CancelledError):
+            async for _ in conversation.run():
+                pass
+    await until(lambda: asyncio.all_tasks() <= before)

@@ -1,7 +1,6 @@
 """The token that stops a run."""
 
 import asyncio
-from collections.abc import Coroutine
 from typing import Any
 
 import anyio
@@ -193,9 +192,7 @@ async def test_a_team_cancelled_before_a_message_is_dealt_with(
     async with opened(with_openai, "waiting") as conversation:
         await conversation.prepare("Talk.")
 
-        def made(
-            loop: asyncio.AbstractEventLoop, coroutine: Coroutine[Any, Any, Any], **more: Any
-        ) -> asyncio.Task[Any]:
+        def made(loop: asyncio.AbstractEventLoop, coroutine: Any, **more: Any) -> asyncio.Task[Any]:
             if openai.streams == 2 and getattr(coroutine, "__name__", "") == "_process_publish":
                 loop.set_task_factory(None)
                 loop.call_soon(conversation.cancel)  # comes just before the task's first step

@@ -1,6 +1,8 @@
 """The examples, served and run; the page that shows them shows what is there."""
 
+import os
 import re
+import shutil
 import sys
 from pathlib import Path
 from typing import Any
@@ -47,6 +49,21 @@ async def test_an_example_is_served(agent: str, answer: str, openai: OpenAIWire,
         assert (card["status"], card["kind"], card["reason"]) == ("ready", "agent", None)
         assert card["description"]
         assert (await service.run(agent, "Hello."))["output"] == answer
+
+
+async def test_curl(openai: OpenAIWire, with_openai: dict[str, Any]) -> None:
+    """The script for curl: a stream, a second turn, what was said, and a run that is not waited for."""
+    if shutil.which("curl") is None:
+        pytest.skip("curl is not installed")
+    openai.replies = [Text("They show the way."), Text("That is where flowers are."), Text("Flowers.")]
+    command = ["sh", str(ROOT / "examples" / "curl" / "chat.sh"), "Why do bees dance, & how?"]
+    async with serving(**with_openai) as service:
+        done = await anyio.run_process(command, env=os.environ | {"WAGGLE_URL": service.url})
+        told = done.stdout.decode()
+    assert openai.requests[0].asked.text == "Why do bees dance, & how?"
+    assert [*re.findall("^event: run.*$", told, re.MULTILINE)] == ["event: run.started", "event: run.completed"]
+    assert told.count("That is where flowers are.") == 3, "as the answer, as its output, and in the conversation"
+    assert re.search(r"^location: /runs/[-0-9a-f]{36}\s*$", told, re.MULTILINE)
 
 
 def test_every_example_is_tried() -> None:

@@ -1,6 +1,7 @@
 """Errors as OpenAI's clients read them: https://developers.openai.com/api/docs/guides/error-codes."""
 
 from collections.abc import Mapping
+from http import HTTPStatus
 from typing import Any
 
 import orjson
@@ -17,6 +18,12 @@ def error(problem: Mapping[str, Any]) -> bytes:
         "message": f"{problem['detail']} {details}".strip(),
         "type": _TYPES.get(status, "server_error" if status >= 500 else "invalid_request_error"),
         "param": ".".join(map(str, listed[0]["loc"][1:])) if listed else None,
-        "code": str(problem["type"]).rpartition(":")[2].replace("-", "_"),
+        "code": _code(problem),
     }
     return orjson.dumps({"error": found | {k: problem[k] for k in ("run_id", "trace_id") if problem.get(k)}})
+
+
+def _code(problem: Mapping[str, Any]) -> str:
+    """The problem's kind, or, of one that is of HTTP alone, its status: `method_not_allowed`."""
+    kind = str(problem["type"]).rpartition(":")[2]
+    return (HTTPStatus(problem["status"]).name.lower() if kind == "blank" else kind).replace("-", "_")

@@ -54,7 +54,8 @@ async def test_other_refusals(with_openai: dict[str, Any]) -> None:
         headers = auth | {"Content-Type": "application/json"}
         broken = await service.client.post("/v1/chat/completions", content="{", headers=headers)
         assert (broken.status_code, broken.json()["error"]["code"]) == (400, "bad_request")
-        assert (await service.client.get("/v1/nothing", headers=auth)).json()["error"]["type"] == "not_found_error"
+        nothing = (await service.client.get("/v1/nothing", headers=auth)).json()["error"]
+        assert (nothing["type"], nothing["code"]) == ("not_found_error", "not_found")
         assert (await service.client.get("/agents/nobody", headers=auth)).json()["type"].startswith("urn:")
 
 

@@ -83,7 +83,12 @@ def run_id_of(response_id: str) -> str:
 
 async def wire_of(protocol: Literal["openai_chat", "openai_responses"]) -> Any:
     """The module of that name, whose types of OpenAI's take 0.2 s to import, the first time."""
-    return await asyncio.to_thread(import_module, f"app.wire.{protocol}")
+    if protocol not in _WIRES:  # `sys.modules` has it already while another request's thread is still at it
+        _WIRES[protocol] = await asyncio.to_thread(import_module, f"app.wire.{protocol}")
+    return _WIRES[protocol]
+
+
+_WIRES: dict[str, Any] = {}
 
 
 def as_json(content: bytes, headers: Mapping[str, str] = NO_HEADERS) -> Response:
